@@ -1,0 +1,53 @@
+# Copyright (c) 2026 xensec.hardening maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+SCENARIOS := $(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml))
+INVENTORY ?=
+JOBS ?= 2
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help harden audit test quick lint sanity unit molecule $(SCENARIOS:%=molecule-%) setup clean
+
+help: ## List the targets
+	@echo "xensec.hardening: secures Dom0 of every node of a Xen cluster"
+	@sed -n 's/^\([a-z][a-z%-]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || \
+	  sed -n 's/^\([a-z][a-z%-]*\):[^#]*## \(.*\)/  make \1: \2/p' Makefile
+	@echo "  scenarios: $(SCENARIOS)"
+
+harden: ## Harden the embedded cluster, or your own with INVENTORY=path
+	@tools/harden harden $(INVENTORY)
+
+audit: ## Show who can reach whose relocation port, changing nothing (INVENTORY=path for your own cluster)
+	@tools/harden audit $(INVENTORY)
+
+test: setup ## Run every check: lint, sanity, unit tests, all Molecule scenarios (about 10 minutes)
+	@$(MAKE) --no-print-directory --jobs=$(JOBS) --output-sync=target sanity lint unit $(SCENARIOS:%=molecule-%)
+	@echo "test: lint, sanity, unit tests and $(words $(SCENARIOS)) Molecule scenarios passed"
+
+quick: setup ## The inner loop: style and unit tests, no lab (under a minute)
+	@ruff check . && ruff format --check . && pytest
+
+lint: setup ## ansible-lint (production profile), yamllint, ruff, mypy
+	@nox -s lint
+
+sanity: setup ## ansible-test sanity
+	@nox -s sanity
+
+unit: setup ## Unit tests, on this Python and on those of old hosts where they are installed
+	@nox -s unit unit_hosts
+
+molecule: setup ## All Molecule scenarios
+	@$(MAKE) --no-print-directory --jobs=$(JOBS) --output-sync=target $(SCENARIOS:%=molecule-%)
+
+$(SCENARIOS:%=molecule-%): molecule-%: setup
+	@molecule test --no-command-borders --scenario-name $*
+
+setup: ## Install what the tests need, Debian packages where allowed, and .venv
+	@tools/setup lab tests
+
+clean: ## Remove the lab's machines, networks and images, .venv and caches
+	@if [ -x .venv/bin/python ] && command -v podman >/dev/null; then \
+	  $$([ "$$(id -u)" = 0 ] || echo sudo) .venv/bin/python molecule/shared/lab/lab.py clean; fi
+	rm -rf .lab .venv .cache .nox .hypothesis .ansible

@@ -1,0 +1,135 @@
+# Copyright (c) 2026 xensec.hardening maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The checks that need no lab: nox -l lists them; make test runs them all."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).resolve().parent
+CACHE = ROOT / ".cache"
+# What nox itself runs from has everything requirements-dev.txt pins.
+nox.options.default_venv_backend = "none"
+nox.options.sessions = ["lint", "sanity", "unit", "unit_hosts"]
+
+# The last releases for the Pythons of old hosts; ansible only for its module_utils.
+HOST_PYTHONS = {
+    "2.7": ["pytest==4.6.11", "hypothesis==4.57.1", "ansible==2.9.27"],
+    "3.6": ["pytest==7.0.1", "hypothesis==6.31.6", "ansible==2.9.27"],
+}
+HOST_TESTS = ["tests/unit/plugins/modules", "tests/unit/plugins/module_utils"]
+
+
+def real_pythons() -> dict[str, str]:
+    """PATH with pyenv's Pythons in place of its shims: a shim is found, and then leads nowhere."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    folders = [folder for folder in os.environ["PATH"].split(os.pathsep) if folder != str(pyenv / "shims")]
+    return {"PATH": os.pathsep.join([*folders, *map(str, sorted(pyenv.glob("versions/*/bin")))])}
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, types, and ansible-lint with the production profile."""
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run(
+        "mypy",
+        "plugins/plugin_utils",
+        "plugins/filter",
+        "molecule/shared/lab/lab.py",
+        env={"MYPYPATH": str(CACHE / "collections")},
+    )
+    session.run("yamllint", "--strict", ".")
+    session.run("ansible-lint", "--offline", "--strict", "--profile=production")
+
+
+@nox.session
+def sanity(session: nox.Session) -> None:
+    """ansible-test's sanity tests, of the tree as it would be committed."""
+    tree = CACHE / "sanity" / "ansible_collections" / "xensec" / "hardening"
+    shutil.rmtree(CACHE / "sanity", ignore_errors=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    for name in filter(None, listed.stdout.decode().split("\0")):
+        if (ROOT / name).exists():
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, tree / name)
+    # ansible-test looks at what git knows, and would find the checkout around this copy.
+    subprocess.run(["git", "init", "--quiet", str(tree)], check=True)
+    subprocess.run(["git", "-C", str(tree), "add", "--all"], check=True)
+    bootstrap_pip()
+    session.chdir(tree)
+    session.run("ansible-test", "sanity", "--venv", "--color", "no", env=real_pythons(), external=True)
+
+
+def bootstrap_pip() -> None:
+    """Spare ansible-test a download: it only wants pip in its virtual environments, and Python ships that."""
+    import ansible_test
+
+    source = Path(ansible_test.__path__[0], "_internal", "python_requirements.py").read_text()
+    versions = re.findall(r"\bpip='([\d.]+)'", source)
+    cache = Path.home() / ".ansible" / "test" / "cache"
+    cache.mkdir(parents=True, exist_ok=True)
+    for version in versions:
+        path = cache / f"get_pip_{version.replace('.', '_')}.py"
+        if not path.exists():
+            path.write_text("import ensurepip\nensurepip.bootstrap(default_pip=True)\n")
+
+
+@nox.session
+def unit(session: nox.Session) -> None:
+    """Unit tests on the controller's Python."""
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+@nox.parametrize("version", list(HOST_PYTHONS))
+def unit_hosts(session: nox.Session, version: str) -> None:
+    """Unit tests of what runs on the hosts, on the Pythons of old hosts."""
+    python = find_python(version)
+    if not python:
+        session.skip(f"Python {version} is not installed here, so the modules were not tried on it")
+    folder = CACHE / f"python{version}"
+    if not (folder / "ready").exists():
+        # The last virtualenv that still makes environments for Python 2.7 and 3.6.
+        session.run("python3", "-m", "venv", str(CACHE / "virtualenv"), external=True)
+        session.run(str(CACHE / "virtualenv/bin/pip"), "install", "--quiet", "virtualenv==20.21.1", external=True)
+        session.run(
+            str(CACHE / "virtualenv/bin/python"),
+            "-m",
+            "virtualenv",
+            "--quiet",
+            "-p",
+            python,
+            str(folder),
+            external=True,
+        )
+        session.run(str(folder / "bin/pip"), "install", "--quiet", *HOST_PYTHONS[version], external=True)
+        (folder / "ready").touch()
+    session.run(
+        *(str(folder / "bin/python"), "-m", "pytest", "-p", "no:cacheprovider", "-c", os.devnull),
+        *("--rootdir", str(ROOT), "-q", "-ra", *HOST_TESTS),
+        external=True,
+    )
+
+
+def find_python(version: str) -> str | None:
+    """A Python of this version that really runs: a shim may be on PATH and lead nowhere."""
+    candidates = [shutil.which(f"python{version}")]
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    candidates += [str(path) for path in sorted(pyenv.glob(f"versions/{version}.*/bin/python{version}"))]
+    for candidate in filter(None, candidates):
+        if not subprocess.run([candidate, "-c", ""], capture_output=True, check=False).returncode:
+            return candidate
+    return None
