@@ -1,0 +1,88 @@
+# Copyright (c) 2026 xensec.hardening maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: relocation_plan
+short_description: Plan a node's relocation service from a scenario
+version_added: "0.1.0"
+author: xensec.hardening maintainers (@xensec)
+description:
+  - Works out, for one node, which address and ports its relocation service listens on, which peers may connect, the
+    options of C(xend-config.sxp) that say so, and the packet filter rules that guard the ports.
+  - The scenarios are those of the page "Securing Xen" of the Xen wiki.
+  - Whatever does not make sense is an error that names the value and the remedy.
+options:
+  _input:
+    description: >-
+      The settings, as the variables of the role P(xensec.hardening.xend_relocation#role) without their prefix:
+      scenario, toolstack, interface, address, networks, peers, port, ssl_port, ssl, keep_listeners; and control_port,
+      the port Ansible connects to.
+    type: dict
+    required: true
+  host:
+    description: The node's name in the inventory.
+    type: str
+    required: true
+  facts:
+    description: What M(xensec.hardening.dom0_info) returned for the node (toolstack and interfaces).
+    type: dict
+    required: true
+  hostvars:
+    description: >-
+      The variables of all hosts by name. Of a peer's, C(xend_relocation_address), C(xend_relocation_interface) and
+      C(xend_relocation_info) are looked at.
+    type: dict
+    required: true
+  read:
+    description: >-
+      The results of a loop of M(xensec.hardening.dom0_info) over peers that C(hostvars) has no
+      C(xend_relocation_info) of, each with the peer's name as C(xend_relocation_peer).
+    type: list
+    elements: dict
+    default: []
+"""
+
+EXAMPLES = r"""
+- name: Plan the node's relocation service
+  ansible.builtin.set_fact:
+    plan: "{{ settings | xensec.hardening.relocation_plan(host=inventory_hostname, facts=dom0, hostvars=hostvars) }}"
+"""
+
+RETURN = r"""
+_value:
+  description: >-
+    A dictionary with scenario, toolstack, enabled, interface, address, ports (to listen on), guarded_ports, peers
+    (names with addresses), sources (who may connect), listeners (C(address:port) strings), options (of
+    xend-config.sxp), guard (rules for M(xensec.hardening.firewall_ruleset)) and warnings.
+  type: dict
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.xensec.hardening.plugins.plugin_utils import relocation
+
+
+def relocation_plan(
+    settings: Mapping[str, Any],
+    host: str,
+    facts: Mapping[str, Any],
+    hostvars: Mapping[str, Mapping[str, Any]],
+    read: Sequence[Mapping[str, Any]] = (),
+) -> dict[str, Any]:
+    try:
+        peers = {result["xend_relocation_peer"]: result for result in read}
+        return relocation.relocation_plan(settings, host, facts, hostvars, peers)
+    except ValueError as error:
+        raise AnsibleFilterError(str(error)) from error
+
+
+class FilterModule:
+    """The filter for Ansible's templates."""
+
+    def filters(self) -> dict[str, Any]:
+        return {"relocation_plan": relocation_plan}

@@ -1,0 +1,336 @@
+# Copyright (c) 2026 xensec.hardening maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which node listens for relocation where, and who may connect: the three scenarios of "Securing Xen" as a plan."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.xensec.hardening.plugins.filter.xend_hosts_allow import xend_hosts_allow
+from ansible_collections.xensec.hardening.plugins.plugin_utils.networks import check_networks
+
+SCENARIOS = ("isolated_management", "firewalled_subnet", "untrusted_subnet")
+# What xend and its relocation over SSL listen on unless told otherwise (tools/python/xen/xend/XendOptions.py).
+DEFAULT_PORTS = (8002, 8003)
+# xend's option for each listener besides relocation, and the value that leaves it on its Unix socket or off.
+OTHER_LISTENERS: dict[str, tuple[str, Any]] = {
+    "http": ("xend-http-server", False),
+    "xmlrpc": ("xend-tcp-xmlrpc-server", False),
+    "xen-api": ("xen-api-server", [["unix"]]),
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The role's variables, checked."""
+
+    scenario: str
+    toolstack: str
+    interface: str
+    address: str
+    networks: tuple[str, ...]
+    peers: tuple[str, ...]
+    port: int
+    ssl_port: int
+    ssl: bool
+    keep_listeners: tuple[str, ...]
+    control_port: int
+
+    @classmethod
+    def check(cls, raw: Mapping[str, Any]) -> Settings:
+        if raw["scenario"] not in SCENARIOS:
+            raise ValueError(
+                f"xend_relocation_scenario is {raw['scenario']!r}: set it to one of {', '.join(SCENARIOS)}"
+            )
+        unknown = set(raw["keep_listeners"]) - set(OTHER_LISTENERS)
+        if unknown:
+            raise ValueError(
+                f"xend_relocation_keep_listeners names {sorted(unknown)[0]!r}: there are {', '.join(OTHER_LISTENERS)}"
+            )
+        settings = cls(
+            scenario=str(raw["scenario"]),
+            toolstack=str(raw["toolstack"]),
+            interface=str(raw["interface"] or ""),
+            address=str(raw["address"] or ""),
+            networks=tuple(str(item) for item in check_networks(list(raw["networks"]), family="ipv4")),
+            peers=tuple(str(peer) for peer in raw["peers"]),
+            port=int(raw["port"]),
+            ssl_port=int(raw["ssl_port"]),
+            ssl=bool(raw["ssl"]),
+            keep_listeners=tuple(raw["keep_listeners"]),
+            control_port=int(raw["control_port"] or 22),
+        )
+        settings.check_ports()
+        return settings
+
+    def check_ports(self) -> None:
+        ports = {"xend_relocation_port": self.port, "xend_relocation_ssl_port": self.ssl_port}
+        for name, port in ports.items():
+            if not 1 <= port <= 65535:
+                raise ValueError(
+                    f"{name} is {port}: a TCP port is a number from 1 to 65535 (xend's own is 8002 or 8003)"
+                )
+            if port == self.control_port:
+                raise ValueError(
+                    f"{name} is {port}, the port Ansible itself connects to: guarding it would lock you out, choose another"
+                )
+        if self.port == self.ssl_port:
+            raise ValueError(
+                f"xend_relocation_port and xend_relocation_ssl_port are both {self.port}: give them two ports"
+            )
+
+
+def find_address(name: str, settings: Settings, interfaces: Mapping[str, Any]) -> tuple[str, str]:
+    """Return (interface, IPv4 address) that relocation uses on the host called name.
+
+    By O(address) if that is given, else the interface's one address, else the one address inside the networks,
+    else the one of the interface with the default route.
+    """
+    if settings.interface and settings.interface not in interfaces:
+        raise ValueError(
+            f"{name} has no interface {settings.interface!r}: set xend_relocation_interface to one of "
+            f"{', '.join(sorted(interfaces))}"
+        )
+    candidates = [
+        (interface, item["address"])
+        for interface, facts in sorted(interfaces.items())
+        for item in facts["ipv4"]
+        if settings.interface in ("", interface)
+    ]
+    if settings.address:
+        chosen = [pair for pair in candidates if pair[1] == settings.address]
+        if not chosen:
+            raise ValueError(
+                f"{name} has no address {settings.address}"
+                + (f" on {settings.interface}" if settings.interface else "")
+                + f": set xend_relocation_address to one of {', '.join(pair[1] for pair in candidates) or 'its own'}"
+            )
+        return chosen[0]
+    if settings.networks:
+        chosen = [pair for pair in candidates if contains(settings.networks, pair[1])]
+        wanted = f"in {', '.join(settings.networks)}"
+    elif settings.interface:
+        chosen, wanted = candidates, f"on {settings.interface}"
+    else:
+        chosen = [pair for pair in candidates if interfaces[pair[0]]["default_route"]]
+        wanted = "on the interface with the default route"
+    if len(chosen) != 1:
+        found = (
+            f"{len(chosen)} IPv4 addresses ({', '.join(pair[1] for pair in chosen)})" if chosen else "no IPv4 address"
+        )
+        raise ValueError(
+            f"{name} has {found} {wanted}: say which it is with xend_relocation_interface or xend_relocation_address"
+        )
+    return chosen[0]
+
+
+def contains(networks: tuple[str, ...], address: str) -> bool:
+    return any(ipaddress.ip_address(address) in ipaddress.ip_network(network) for network in networks)
+
+
+def check_management_interface(name: str, interface: str, facts: Mapping[str, Any]) -> list[str]:
+    """Refuse an interface that does not isolate; return warnings about one that may not."""
+    if facts["bridge"]:
+        raise ValueError(
+            f"{interface} on {name} is a port of the bridge {facts['bridge']}: "
+            "give management a network card, or a VLAN, that no bridge has"
+        )
+    if facts["guests"]:
+        raise ValueError(
+            f"{interface} on {name} is a bridge with guests on it, so management is not isolated from them: "
+            "give management a network card, or a VLAN, of its own"
+        )
+    if not facts["up"]:
+        raise ValueError(f"{interface} on {name} is down: bring it up first, xend could not listen on it")
+    if facts["default_route"]:
+        return [
+            f"{interface} on {name} carries the default route too: whoever reaches {name} from elsewhere comes in "
+            "on the network that is meant to be isolated"
+        ]
+    return []
+
+
+def resolve_peers(
+    name: str,
+    own: str,
+    settings: Settings,
+    hostvars: Mapping[str, Mapping[str, Any]],
+    read: Mapping[str, Any],
+) -> dict[str, str]:
+    """Return the peers' names with their relocation addresses, this host left out."""
+    peers = {}
+    for peer in settings.peers:
+        if peer == name:
+            continue
+        address = peer_address(peer, settings, hostvars, read)
+        if address == own:
+            continue
+        peers[peer] = address
+    return peers
+
+
+def peer_address(
+    peer: str, settings: Settings, hostvars: Mapping[str, Mapping[str, Any]], read: Mapping[str, Any]
+) -> str:
+    if peer not in hostvars:
+        try:
+            return str(ipaddress.IPv4Address(peer))
+        except ValueError:
+            raise ValueError(
+                f"xend_relocation_peers names {peer!r}, which is neither a host of the inventory nor an IPv4 address"
+            ) from None
+    variables = hostvars[peer]
+    explicit = str(variables.get("xend_relocation_address") or "")
+    if explicit:
+        return explicit
+    info = variables.get("xend_relocation_info") or read.get(peer) or {}
+    if "interfaces" not in info:
+        raise ValueError(
+            f"the relocation address of the peer {peer!r} is not known, because {peer} could not be read: "
+            "make it reachable, or set xend_relocation_address for it in the inventory"
+        )
+    theirs = Settings(
+        **{
+            **settings.__dict__,
+            "address": "",
+            "interface": str(variables.get("xend_relocation_interface") or settings.interface),
+        }
+    )
+    return find_address(peer, theirs, info["interfaces"])[1]
+
+
+def check_peers(peers: Mapping[str, str], networks: tuple[str, ...]) -> None:
+    for peer, address in peers.items():
+        if not contains(networks, address):
+            raise ValueError(
+                f"the peer {peer} has the relocation address {address}, outside of {', '.join(networks)}: "
+                "correct its address, or name its network in xend_relocation_networks"
+            )
+
+
+def choose_toolstack(name: str, wanted: str, found: Mapping[str, Any]) -> str:
+    toolstack = str(found["detected"]) if wanted == "auto" else wanted
+    if toolstack == "xend":
+        return toolstack
+    because = f" ({', '.join(found['evidence'])})" if wanted == "auto" else ""
+    if toolstack in ("none", "both"):
+        raise ValueError(
+            f"the tool stack of {name} cannot be told{because}: set xend_relocation_toolstack to xend or xl"
+        )
+    raise ValueError(
+        f"the tool stack of {name} is {toolstack}{because}: this release secures the relocation of xend only"
+    )
+
+
+def relocation_plan(
+    raw: Mapping[str, Any],
+    name: str,
+    facts: Mapping[str, Any],
+    hostvars: Mapping[str, Mapping[str, Any]],
+    read: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Plan the relocation service of one node; see the filter of the same name for what goes in and comes out."""
+    settings = Settings.check(raw)
+    toolstack = choose_toolstack(name, settings.toolstack, facts["toolstack"])
+    guarded = sorted({*DEFAULT_PORTS, settings.port, settings.ssl_port})
+    plan: dict[str, Any] = {
+        "scenario": settings.scenario,
+        "toolstack": toolstack,
+        "enabled": settings.scenario != "untrusted_subnet",
+        "interface": "",
+        "address": "",
+        "ports": [],
+        "guarded_ports": guarded,
+        "peers": {},
+        "sources": [],
+        "warnings": [],
+    }
+    if plan["enabled"]:
+        plan["interface"], plan["address"] = find_address(name, settings, facts["interfaces"])
+        own = facts["interfaces"][plan["interface"]]
+        if settings.scenario == "isolated_management":
+            if not settings.interface:
+                raise ValueError(
+                    "the scenario isolated_management needs xend_relocation_interface, the management network's "
+                    f"interface; {name} has {', '.join(sorted(facts['interfaces']))}"
+                )
+            plan["warnings"] += check_management_interface(name, plan["interface"], own)
+        plan["peers"] = resolve_peers(name, plan["address"], settings, hostvars, read or {})
+        connected = tuple(
+            str(ipaddress.ip_interface(f"{item['address']}/{item['prefix']}").network)
+            for item in own["ipv4"]
+            if item["address"] == plan["address"]
+        )
+        check_peers(plan["peers"], settings.networks or connected)
+        by_network = settings.scenario == "firewalled_subnet" and settings.networks
+        if not plan["peers"] and not by_network:
+            raise ValueError(
+                f"{name} has no peer to relocate to: name the other nodes in xend_relocation_peers "
+                "(the default is the group xen_nodes), or choose the scenario untrusted_subnet"
+            )
+        plan["sources"] = list(settings.networks) if by_network else sorted(set(plan["peers"].values()))
+        plan["ports"] = [settings.port] + ([settings.ssl_port] if settings.ssl else [])
+    plan["listeners"] = sorted(f"{plan['address']}:{port}" for port in plan["ports"])
+    plan["options"] = xend_options(settings, plan)
+    plan["guard"] = guard(plan)
+    return plan
+
+
+def xend_options(settings: Settings, plan: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of xend-config.sxp that carry the plan out."""
+    options: dict[str, Any] = {
+        option: value
+        for listener, (option, value) in OTHER_LISTENERS.items()
+        if listener not in settings.keep_listeners
+    }
+    options["xend-relocation-server"] = plan["enabled"]
+    options["xend-relocation-ssl-server"] = plan["enabled"] and settings.ssl
+    options["xend-relocation-port"] = settings.port
+    options["xend-relocation-ssl-port"] = settings.ssl_port
+    # Off, and kept off: should somebody turn the server on again, it serves nobody but the node itself.
+    options["xend-relocation-address"] = plan["address"] or "127.0.0.1"
+    options["xend-relocation-hosts-allow"] = xend_hosts_allow(plan["sources"] or ["127.0.0.1"])
+    return options
+
+
+def guard(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """The node's own packet filter for the relocation ports, in the words of both back ends.
+
+    xend's list of allowed hosts matches host names that a peer's DNS gives, too, and its sockets accept before they
+    ask; what is not admitted here does not get that far. IPv6 is rejected as a whole: xend does not speak it.
+    """
+    ports = ", ".join(str(port) for port in plan["guarded_ports"])
+    admitted = ", ".join(str(port) for port in plan["ports"])
+    # A packet for the management address may come in on any interface, the front one included.
+    interface = plan["interface"] if plan["scenario"] == "isolated_management" else ""
+    nft_rules, iptables = [], []
+    if plan["enabled"]:
+        where = f'iifname "{interface}" ' if interface else ""
+        nft_rules.append(f"{where}ip daddr {plan['address']} ip saddr @peers tcp dport {{ {admitted} }} accept")
+        where = f"-i {interface} " if interface else ""
+        iptables = [
+            f"{where}-s {source} -d {plan['address']} -p tcp -m multiport --dports {admitted.replace(' ', '')} -j RETURN"
+            for source in plan["sources"]
+        ]
+    nft_rules.append(f"tcp dport {{ {ports} }} reject with tcp reset")
+    reject = f"-p tcp -m multiport --dports {ports.replace(' ', '')} -j REJECT --reject-with tcp-reset"
+    peers = f"""\
+  set peers {{
+    type ipv4_addr; flags interval
+    elements = {{ {", ".join(plan["sources"])} }}
+  }}
+"""
+    rules = "\n".join(f"    {rule}" for rule in nft_rules)
+    nftables = f"""\
+table inet xensec_relocation {{
+{peers if plan["sources"] else ""}  chain input {{
+    type filter hook input priority -5; policy accept;
+{rules}
+  }}
+}}
+"""
+    return {"nftables": nftables, "iptables": [*iptables, reject], "ip6tables": [reject]}
