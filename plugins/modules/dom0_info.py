@@ -14,15 +14,16 @@ short_description: Read what the hardening of a Xen management domain rests on
 version_added: "0.1.0"
 author: xensec.hardening maintainers (@xensec)
 description:
-  - Reads a host's tool stack, network interfaces and TCP listeners in one call, without side effects.
+  - Reads a host's tool stack, network interfaces, TCP listeners, the connection that Ansible comes in by, and who is in
+    charge of the packet filter, in one call and without side effects.
   - The roles of this collection plan on the controller from what it returns.
 options:
   gather_subset:
     description: What to read.
     type: list
     elements: str
-    choices: [toolstack, interfaces, listeners]
-    default: [toolstack, interfaces, listeners]
+    choices: [toolstack, interfaces, listeners, control, firewall_managers]
+    default: [toolstack, interfaces, listeners, control, firewall_managers]
 attributes:
   check_mode:
     support: full
@@ -80,6 +81,27 @@ listeners:
   type: list
   elements: dict
   sample: [{address: 192.0.2.5, port: 8002, socket: "192.0.2.5:8002", pid: 412, process: python}]
+control:
+  description:
+    - Where the connection that Ansible comes in by has its other end, as this host sees it. Behind a jump host or a
+      translated address it is that one's.
+    - Null where the host cannot tell, as over a connection that is not ssh.
+  returned: when asked for
+  type: dict
+  contains:
+    address:
+      description: The address the connection comes from.
+      type: str
+    port:
+      description: The port of this host that it goes to.
+      type: int
+  sample: {"address": "192.0.2.1", "port": 22}
+firewall_managers:
+  description: Programs in charge of the packet filter as a whole, V(firewalld) or V(ufw).
+  returned: when asked for
+  type: list
+  elements: str
+  sample: []
 """
 
 import os
@@ -88,8 +110,14 @@ import socket
 import struct
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.xensec.hardening.plugins.module_utils.control import control_connection
 
-GUEST_INTERFACE = re.compile(r"(vif|tap)\d+\.\d+|vif.*|tap.*")
+PROC = "/proc"
+NETWORK = "/sys/class/net"
+UFW_CONFIGURATION = "/etc/ufw/ufw.conf"
+XEND_FILES = ("/etc/xen/xend-config.sxp", "/usr/sbin/xend")
+# The names that Xen's scripts give to guests' network interfaces in Dom0.
+GUEST_INTERFACES = ("vif", "tap")
 
 
 def read(path):
@@ -102,16 +130,23 @@ def read(path):
 
 def processes():
     """Yield (pid, words of its command line) for every process that has one."""
-    for name in os.listdir("/proc"):
+    for name in sorted(os.listdir(PROC)):
         if name.isdigit():
-            words = read("/proc/%s/cmdline" % name).split("\0")
+            words = read(os.path.join(PROC, name, "cmdline")).split("\0")
             if words[0]:
                 yield int(name), words
 
 
+def runs(program, words):
+    """Whether this is the command line of a program written in Python: its interpreter may come first, with options."""
+    if os.path.basename(words[0]).startswith("python"):
+        words = [word for word in words[1:] if not word.startswith("-")] or [""]
+    return os.path.basename(words[0]) == program
+
+
 def toolstack(module):
     evidence = []
-    for path in ("/etc/xen/xend-config.sxp", "/usr/sbin/xend"):
+    for path in XEND_FILES:
         if os.path.exists(path):
             evidence.append("%s is there" % path)
     has_xend = bool(evidence)
@@ -120,8 +155,7 @@ def toolstack(module):
         evidence.append("%s is there" % xl)
     xend_runs = False
     for pid, words in processes():
-        # xend is a script: the interpreter is the first word.
-        if any(os.path.basename(word) == "xend" for word in words[:2]):
+        if runs("xend", words):
             xend_runs = True
             evidence.append("xend runs as process %d" % pid)
             break
@@ -141,10 +175,12 @@ def interfaces(module):
     for family in ("-4", "-6"):
         # A kernel without IPv6 answers with an error: then there is no such route.
         dummy, routes, dummy = module.run_command([ip, family, "-o", "route", "show", "default"])
-        defaults.update(re.findall(r"^default\b.*?\bdev (\S+)", routes, re.M))
+        # A route over several gateways names a device for each.
+        for route in re.findall(r"^default\b.*", routes, re.M):
+            defaults.update(re.findall(r"\bdev (\S+)", route))
     found = {}
-    for name in os.listdir("/sys/class/net"):
-        base = os.path.join("/sys/class/net", name)
+    for name in os.listdir(NETWORK):
+        base = os.path.join(NETWORK, name)
         if name == "lo" or not os.path.isdir(base):
             continue
         master = os.path.join(base, "brport", "bridge")
@@ -155,12 +191,14 @@ def interfaces(module):
             # Virtual interfaces have no carrier to lose: "unknown" is as good as "up".
             "up": read(os.path.join(base, "operstate")).strip() in ("up", "unknown"),
             "bridge": os.path.basename(os.path.realpath(master)) if os.path.exists(master) else None,
-            "guests": os.path.isdir(ports) and any(GUEST_INTERFACE.match(port) for port in os.listdir(ports)),
+            "guests": os.path.isdir(ports) and any(port.startswith(GUEST_INTERFACES) for port in os.listdir(ports)),
             "default_route": name in defaults,
         }
     for name, family, address, prefix in re.findall(
         r"^\d+:\s+(\S+)\s+(inet6?)\s+([0-9a-fA-F.:]+)(?:\s+peer\s+\S+?)?/(\d+)", addresses, re.M
     ):
+        # Where ip writes eth0.5@eth0, the name ends at the @; a name may also have one of its own.
+        name = name if name in found else name.split("@")[0]
         # fe80:: addresses mean nothing without their interface, and nobody names a service by them.
         if name in found and not address.startswith("fe80:"):
             kind = "ipv4" if family == "inet" else "ipv6"
@@ -181,8 +219,8 @@ def decode_address(text):
 def socket_owners():
     """Map socket inodes to (pid, process name)."""
     owners = {}
-    for pid in [name for name in os.listdir("/proc") if name.isdigit()]:
-        folder = "/proc/%s/fd" % pid
+    for pid in [name for name in os.listdir(PROC) if name.isdigit()]:
+        folder = os.path.join(PROC, pid, "fd")
         try:
             descriptors = os.listdir(folder)
         except OSError:
@@ -193,14 +231,14 @@ def socket_owners():
             except OSError:
                 continue
             if target.startswith("socket:["):
-                owners[target[8:-1]] = (int(pid), read("/proc/%s/comm" % pid).strip())
+                owners[target[8:-1]] = (int(pid), read(os.path.join(PROC, pid, "comm")).strip())
     return owners
 
 
 def listeners():
     found, owners = [], socket_owners()
-    for path in ("/proc/net/tcp", "/proc/net/tcp6"):
-        for line in read(path).splitlines()[1:]:
+    for table in ("tcp", "tcp6"):
+        for line in read(os.path.join(PROC, "net", table)).splitlines()[1:]:
             fields = line.split()
             if len(fields) > 9 and fields[3] == "0A":
                 address, dummy, port = fields[1].partition(":")
@@ -211,8 +249,17 @@ def listeners():
     return sorted(found, key=lambda item: (item["port"], item["address"]))
 
 
+def firewall_managers():
+    found = []
+    if any(runs("firewalld", words) for dummy, words in processes()):
+        found.append("firewalld")
+    if re.search(r"^ENABLED=[\"']?yes", read(UFW_CONFIGURATION), re.M | re.I):
+        found.append("ufw")
+    return found
+
+
 def main():
-    subsets = ["toolstack", "interfaces", "listeners"]
+    subsets = ["toolstack", "interfaces", "listeners", "control", "firewall_managers"]
     module = AnsibleModule(
         argument_spec={
             "gather_subset": {"type": "list", "elements": "str", "choices": subsets, "default": subsets},
@@ -227,6 +274,10 @@ def main():
         result["interfaces"] = interfaces(module)
     if "listeners" in wanted:
         result["listeners"] = listeners()
+    if "control" in wanted:
+        result["control"] = control_connection()
+    if "firewall_managers" in wanted:
+        result["firewall_managers"] = firewall_managers()
     module.exit_json(**result)
 
 

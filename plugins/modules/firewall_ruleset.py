@@ -19,13 +19,17 @@ description:
   - Loads it in one step, and has it loaded at boot before the network comes up, through a unit or an init script
     of its own. Tables, chains, sets and files of other software are neither flushed nor rewritten.
   - A ruleset that was changed behind the module's back is loaded again.
+  - With O(confirm_timeout) the change is a transaction. The host arms a rollback of its own, loads the rules, and keeps
+    them once the controller has come through over a new connection; if it does not, the host takes them back by itself
+    and the task fails. Only what was confirmed is made permanent. Where nothing differs, no new connection is made.
 options:
   name:
-    description: Which ruleset. It gives the tables, the chain, the files and the unit their names.
+    description:
+      - Which ruleset, up to 12 lower-case letters and digits. It gives the tables, chains, files and the unit their names.
     type: str
     required: true
   state:
-    description: V(absent) takes the ruleset out of the kernel and away from the boot.
+    description: V(absent) takes the ruleset out of the kernel and away from the boot, and takes back what it registered.
     type: str
     choices: [present, absent]
     default: present
@@ -36,19 +40,60 @@ options:
     default: auto
   nftables:
     description:
-      - The ruleset for nftables, as C(nft -f) reads it. It may declare the two tables named after O(name), no others.
+      - The ruleset for nftables, as C(nft -f) reads it. It may declare the two tables named after O(name), no others,
+        and beside them hold nothing but definitions of variables and comments.
     type: str
     default: ""
   iptables:
-    description: The rules of the chain for IPv4, each as it would follow C(iptables -A CHAIN).
+    description:
+      - The rules for IPv4, as C(-A XENSEC_NAME ...), or of further chains whose names begin with C(XENSEC_NAME_).
     type: list
     elements: str
     default: []
   ip6tables:
-    description: The rules of the chain for IPv6, each as it would follow C(ip6tables -A CHAIN).
+    description: The rules for IPv6, in the form of O(iptables).
     type: list
     elements: str
     default: []
+  sets:
+    description:
+      - Networks by the name of a set, which the rules of iptables name as C(-m set --match-set NAME src). Names begin with
+        C(xensec_) and are up to 31 characters long; a set's content never changes under a name.
+      - Without ipset on the host, a rule for each of the networks takes the place of the one that names the set.
+    type: dict
+    default: {}
+  registers:
+    description:
+      - Rules that the ruleset C(dom0) is to admit something by, now if it is loaded, else when it comes to be.
+      - With nothing else to load, only this is done.
+    type: dict
+    suboptions:
+      nftables:
+        description: Rules of the chain C(registered) in the table C(inet xensec_dom0).
+        type: list
+        elements: str
+        default: []
+      iptables:
+        description: Rules for IPv4, as C(-A XENSEC_DOM0 ...).
+        type: list
+        elements: str
+        default: []
+      ip6tables:
+        description: Rules for IPv6, in the same form.
+        type: list
+        elements: str
+        default: []
+  confirm_timeout:
+    description:
+      - How long the host waits for the confirmation before it takes the change back, in seconds, from 10 to 3600.
+      - V(0) is no transaction, for rulesets that cannot cut anybody off.
+    type: int
+    default: 0
+  step:
+    description: Which step of the transaction. It is for the action plugin, which sets it by itself.
+    type: str
+    choices: [all, load, confirm, status]
+    default: all
   hook:
     description: The built-in chain of iptables that the chain is called from, ahead of other rules.
     type: str
@@ -57,7 +102,7 @@ options:
 attributes:
   check_mode:
     support: full
-    description: Nothing is loaded or written; the result is that of the real run.
+    description: Nothing is loaded or written; the result is that of the real run, a refused ruleset included.
   diff_mode:
     support: full
     description: Shows the ruleset that was loaded last, and the one to load.
@@ -79,9 +124,9 @@ EXAMPLES = r"""
         }
       }
     iptables:
-      - -p tcp -m multiport --dports 8002,8003 -j REJECT --reject-with tcp-reset
+      - -A XENSEC_RELOCATION -p tcp -m multiport --dports 8002,8003 -j REJECT --reject-with tcp-reset
     ip6tables:
-      - -p tcp -m multiport --dports 8002,8003 -j REJECT --reject-with tcp-reset
+      - -A XENSEC_RELOCATION -p tcp -m multiport --dports 8002,8003 -j REJECT --reject-with tcp-reset
 """
 
 RETURN = r"""
@@ -90,6 +135,10 @@ backend:
   returned: always
   type: str
   sample: nftables
+undone:
+  description: Whether the host took the last change back, for want of a confirmation.
+  returned: for the step V(status)
+  type: bool
 reasons:
   description: Why something was, or in check mode would be, changed.
   returned: always
@@ -103,251 +152,32 @@ import os
 import re
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.xensec.hardening.plugins.module_utils.record import (
-    RECORD_ROOT,
-    Record,
-    write_atomically,
-)
+from ansible_collections.xensec.hardening.plugins.module_utils import firewall
+from ansible_collections.xensec.hardening.plugins.module_utils.control import control_connection
+from ansible_collections.xensec.hardening.plugins.module_utils.record import RECORD_ROOT, Record, write_atomically
+from ansible_collections.xensec.hardening.plugins.module_utils.transaction import FOLDER, Transaction
 
-CONFIGURATION = "/etc/xensec/firewall"
-SBIN = ["/sbin", "/usr/sbin"]
-UNIT = """\
-[Unit]
-Description=xensec.hardening: packet filter of {name}
-DefaultDependencies=no
-RequiresMountsFor={folder}
-Wants=network-pre.target
-Before=network-pre.target shutdown.target
-Conflicts=shutdown.target
-
-[Service]
-Type=oneshot
-RemainAfterExit=yes
-{commands}
-
-[Install]
-WantedBy=sysinit.target
-"""
-INIT_SCRIPT = """\
-#!/bin/sh
-### BEGIN INIT INFO
-# Provides:          {unit}
-# Required-Start:    $local_fs
-# Required-Stop:
-# X-Start-Before:    networking
-# Default-Start:     S
-# Default-Stop:
-# Short-Description: xensec.hardening: packet filter of {name}
-### END INIT INFO
-case "$1" in
-start|restart|reload|force-reload)
-{commands}
-    ;;
-esac
-"""
-
-
-def read(path):
-    try:
-        with open(path, "rb") as stream:
-            return stream.read().decode("utf-8")
-    except (IOError, OSError):
-        return None
-
-
-class Nftables(object):
-    """The ruleset as tables of nftables."""
-
-    def __init__(self, module, name, tool):
-        self.module, self.tool = module, tool
-        self.tables = ["inet xensec_" + name, "bridge xensec_" + name]
-        self.path = os.path.join(CONFIGURATION, name + ".nft")
-
-    @staticmethod
-    def find(module):
-        tool = module.get_bin_path("nft", opt_dirs=SBIN)
-        return tool if tool and module.run_command([tool, "list", "tables"])[0] == 0 else None
-
-    def files(self, params):
-        """What the boot loads: whatever is there of the tables goes and the new comes, in one transaction."""
-        declared = re.findall(r"^\s*table\s+(.*?)\s*\{", params["nftables"], re.M)
-        strangers = sorted(set(declared) - set(self.tables))
-        if strangers or not declared:
-            self.module.fail_json(
-                msg="the nftables ruleset %s: it may declare %s and no other table"
-                % (
-                    "declares table " + strangers[0] if strangers else "declares no table",
-                    " and ".join(self.tables),
-                )
-            )
-        return {self.path: self.removal(sorted(set(declared))) + params["nftables"].strip() + "\n"}
-
-    @staticmethod
-    def removal(tables):
-        """Commands that delete the tables, whether they are there or not."""
-        return "".join("table {0}\ndelete table {0}\n".format(table) for table in tables)
-
-    def listings(self):
-        """What the kernel holds of each table that is there."""
-        found = {}
-        for table in self.tables:
-            code, output, dummy = self.module.run_command([self.tool, "-s", "list", "table"] + table.split())
-            if code == 0:
-                found[table] = output
-        return found
-
-    def boot_commands(self):
-        return ["%s -f %s" % (self.tool, self.path)]
-
-    def listing(self):
-        """What the kernel holds, or None where it holds nothing."""
-        found = self.listings()
-        return "".join(found[table] for table in sorted(found)) or None
-
-    def load(self, files):
-        text = self.removal(sorted(self.listings())) + files[self.path]
-        for options in (["-c"], []):
-            code, dummy, error = self.module.run_command([self.tool] + options + ["-f", "-"], data=text)
-            if code:
-                self.module.fail_json(msg="nft refused the ruleset, nothing was changed: " + error.strip())
-
-    def unload(self):
-        self.module.run_command([self.tool, "-f", "-"], data=self.removal(sorted(self.listings())), check_rc=True)
-
-
-class Iptables(object):
-    """The ruleset as one chain in each of iptables and ip6tables."""
-
-    def __init__(self, module, name, tool):
-        self.module = module
-        self.chain = "XENSEC_" + name.upper()
-        self.hook = module.params["hook"]
-        self.tools = [tool]
-        tool6 = module.get_bin_path("ip6tables", opt_dirs=SBIN)
-        # Without IPv6 in the kernel there is nothing to guard, and ip6tables cannot work.
-        if tool6 and os.path.exists("/proc/net/if_inet6"):
-            self.tools.append(tool6)
-        self.paths = dict(
-            (tool, os.path.join(CONFIGURATION, name + "." + os.path.basename(tool))) for tool in self.tools
-        )
-        self.jump = "-A %s -j %s" % (self.hook, self.chain)
-
-    @staticmethod
-    def find(module):
-        return module.get_bin_path("iptables", opt_dirs=SBIN)
-
-    def files(self, params):
-        found = {}
-        for tool in self.tools:
-            rules = ["-A %s %s" % (self.chain, rule) for rule in params[os.path.basename(tool)]]
-            lines = ["*filter", ":%s - [0:0]" % self.chain, "-I %s 1 -j %s" % (self.hook, self.chain)]
-            found[self.paths[tool]] = "\n".join(lines + rules + ["COMMIT", ""])
-        return found
-
-    def boot_commands(self):
-        commands = []
-        for tool in self.tools:
-            commands.append("-%s -D %s -j %s" % (tool, self.hook, self.chain))
-            commands.append("%s-restore --noflush %s" % (tool, self.paths[tool]))
-        return commands
-
-    def saved(self, tool):
-        """The lines of the filter table that belong to the hook or to our chain."""
-        code, output, dummy = self.module.run_command([tool + "-save", "-t", "filter"])
-        wanted = ("-A %s " % self.hook, "-A %s " % self.chain, ":%s " % self.chain)
-        return [line for line in output.splitlines() if line.startswith(wanted)] if code == 0 else []
-
-    def listing(self):
-        found = []
-        for tool in self.tools:
-            lines = self.saved(tool)
-            before = lines[: lines.index(self.jump)] if self.jump in lines else []
-            own = [
-                line.split(" [")[0] for line in lines if line.startswith((":%s " % self.chain, "-A %s " % self.chain))
-            ]
-            # An accept ahead of the jump lets packets past our chain, so it counts as a change to it.
-            own += [line for line in before if line.endswith("-j ACCEPT")]
-            found += own + [line for line in lines if line == self.jump]
-        return "\n".join(found) or None
-
-    def restore(self, tool, text, *options):
-        code, dummy, error = self.module.run_command([tool + "-restore", "--noflush"] + list(options), data=text)
-        if code:
-            self.module.fail_json(msg="%s-restore refused the ruleset: %s" % (tool, error.strip()))
-
-    def load(self, files):
-        texts = {}
-        for tool in self.tools:
-            delete = "-D %s -j %s\n" % (self.hook, self.chain)
-            texts[tool] = files[self.paths[tool]].replace(
-                "-I %s 1" % self.hook, delete * self.saved(tool).count(self.jump) + "-I %s 1" % self.hook, 1
-            )
-            self.restore(tool, texts[tool], "--test")
-        for tool in self.tools:
-            self.restore(tool, texts[tool])
-
-    def unload(self):
-        for tool in self.tools:
-            saved = self.saved(tool)
-            lines = ["-D %s -j %s" % (self.hook, self.chain)] * saved.count(self.jump)
-            if any(line.startswith(":%s " % self.chain) for line in saved):
-                lines += ["-F " + self.chain, "-X " + self.chain]
-            self.restore(tool, "\n".join(["*filter"] + lines + ["COMMIT", ""]))
-
-
-class Boot(object):
-    """Loading at boot, by systemd or by SysV init."""
-
-    def __init__(self, module, name):
-        self.module, self.name = module, name
-        self.unit = "xensec-firewall-%s" % name
-        self.systemd = os.path.isdir("/run/systemd/system")
-
-    def file(self):
-        return "/etc/systemd/system/%s.service" % self.unit if self.systemd else "/etc/init.d/" + self.unit
-
-    def text(self, commands):
-        if self.systemd:
-            lines = ["ExecStart=" + command for command in commands]
-            return UNIT.format(name=self.name, folder=CONFIGURATION, commands="\n".join(lines))
-        lines = [
-            "    " + (command[1:] + " 2>/dev/null" if command.startswith("-") else command) for command in commands
-        ]
-        return INIT_SCRIPT.format(name=self.name, unit=self.unit, commands="\n".join(lines))
-
-    def enabled(self):
-        if self.systemd:
-            return os.path.islink("/etc/systemd/system/sysinit.target.wants/%s.service" % self.unit)
-        return any(entry.endswith(self.unit) for entry in os.listdir("/etc/rcS.d"))
-
-    def enable(self):
-        if self.systemd:
-            self.module.run_command(["systemctl", "daemon-reload"], check_rc=True)
-            self.module.run_command(["systemctl", "enable", self.unit], check_rc=True)
-        else:
-            self.module.run_command(["update-rc.d", self.unit, "defaults"], check_rc=True)
-
-    def disable(self):
-        if self.systemd:
-            self.module.run_command(["systemctl", "disable", self.unit])
-        else:
-            self.module.run_command(["update-rc.d", "-f", self.unit, "remove"])
+REGISTRATIONS = "/etc/xensec/firewall.d"
+STATE_FOLDER = RECORD_ROOT
+# The ruleset that admits what others register.
+DOM0 = "dom0"
 
 
 class Ruleset(object):
     """One named ruleset on this host: wanted, on disk, in the kernel."""
 
-    def __init__(self, module):
-        self.module, self.params = module, module.params
-        self.name = module.params["name"]
+    def __init__(self, module, name, params):
+        self.module, self.name, self.params = module, name, params
         self.backends = {}
-        for kind in (Nftables, Iptables):
+        for kind in (firewall.Nftables, firewall.Iptables):
             tool = kind.find(module)
             if tool:
-                self.backends[kind.__name__.lower()] = kind(module, self.name, tool)
-        self.boot = Boot(module, self.name)
+                self.backends[kind.__name__.lower()] = kind(module, name, tool, params["hook"])
+        self.boot = firewall.Boot(module, name)
+        self.transaction = Transaction(module, "firewall-" + name)
         # The kernel prints a ruleset in words of its own: what it printed right after the load is what to compare with.
-        self.loaded_path = os.path.join(RECORD_ROOT, "firewall_%s.loaded" % self.name)
+        self.loaded_path = os.path.join(STATE_FOLDER, "firewall_%s.loaded" % name)
+        self.wanted_path = os.path.join(firewall.CONFIGURATION, name + ".json")
 
     def choose(self):
         wanted = self.params["backend"]
@@ -358,65 +188,192 @@ class Ruleset(object):
             msg="no packet filter for backend=%s: install the package nftables (or iptables) on this host" % wanted
         )
 
-    def loaded(self):
-        text = read(self.loaded_path)
+    def read_json(self, path):
+        text = firewall.read(path)
         return json.loads(text) if text else {}
 
-    def present(self):
+    def compare(self, registrations):
+        """Find out what differs; return the result so far, and what carrying it out takes."""
         chosen = self.choose()
         backend = self.backends[chosen]
-        files = backend.files(self.params)
-        boot_file, boot_text = self.boot.file(), self.boot.text(backend.boot_commands())
-        before = dict((path, read(path)) for path in files)
-        loaded = self.loaded()
-        reasons = []
+        if chosen == "nftables":
+            registered = [rule for owner in sorted(registrations) for rule in registrations[owner]["nftables"]]
+        else:
+            registered = dict(
+                (family, [rule for owner in sorted(registrations) for rule in registrations[owner][family]])
+                for family in ("iptables", "ip6tables")
+            )
+        files = backend.files(self.params, registered)
+        # What the ruleset was made from, so that it can be made again when another role registers something.
+        wanted = dict(
+            (key, self.params[key]) for key in ("backend", "hook", "nftables", "iptables", "ip6tables", "sets")
+        )
+        # As it comes back from the file: on Python 2, text that is not ASCII would differ from itself.
+        wanted = json.loads(json.dumps(wanted))
+        loaded = self.read_json(self.loaded_path)
+        before = dict((path, firewall.read(path)) for path in files)
+        reasons, reload_needed = [], True
         if loaded.get("backend") not in (None, chosen):
             reasons.append("the backend was %s" % loaded["backend"])
         if before != files:
             reasons.append("the ruleset differs")
         elif loaded.get("listing") is None or backend.listing() != loaded["listing"]:
             reasons.append("the kernel holds another ruleset than was loaded")
-        if read(boot_file) != boot_text or not self.boot.enabled():
+        else:
+            reload_needed = False
+        boot_text = self.boot.text(backend.boot_commands())
+        if firewall.read(self.boot.file()) != boot_text or not self.boot.enabled():
             reasons.append("it is not loaded at boot")
+        if self.read_json(self.wanted_path) != wanted:
+            reasons.append("what it was made from differs")
         diff = [
             {"before_header": path, "after_header": path, "before": before[path] or "", "after": files[path]}
             for path in sorted(files)
         ]
         result = {"changed": bool(reasons), "backend": chosen, "reasons": reasons, "diff": diff}
-        if reasons and not self.module.check_mode:
-            Record("firewall_" + self.name).keep(files=sorted(files) + [boot_file])
-            if loaded.get("backend") not in (None, chosen) and loaded["backend"] in self.backends:
-                self.backends[loaded["backend"]].unload()
+        return result, {
+            "backend": backend,
+            "files": files,
+            "boot_text": boot_text,
+            "wanted": wanted,
+            "reload": reload_needed,
+            "former": loaded.get("backend") if loaded.get("backend") not in (None, chosen) else None,
+        }
+
+    def present(self, registrations, step="all", timeout=0):
+        """Make the host match, as far as the step goes."""
+        if step == "status":
+            return {"changed": False, "undone": self.transaction.was_undone()}
+        result, work = self.compare(registrations)
+        if not result["reasons"] and step != "confirm":
+            return result
+        backend, files = work["backend"], work["files"]
+        if step != "confirm":
+            backend.check(files)
+        if self.module.check_mode:
+            return result
+        if step == "confirm":
+            if not self.transaction.confirm():
+                self.module.fail_json(msg="the confirmation came too late, the host has taken the rules back")
+            result["changed"] = True
+        elif work["reload"]:
+            Record("firewall_" + self.name, root=STATE_FOLDER).keep(
+                files=sorted(files) + [self.boot.file(), self.wanted_path]
+            )
+            if step == "load" and timeout:
+                self.arm(work, timeout)
             backend.load(files)
-            self.persist(files, boot_file, boot_text)
-            state = {"backend": chosen, "listing": backend.listing()}
-            write_atomically(self.loaded_path, json.dumps(state, sort_keys=True).encode("utf-8"), 0o600)
+            if step == "load" and timeout:
+                return dict(result, pending=True, confirm_timeout=timeout, control=control_connection())
+        self.persist(work)
         return result
 
-    def persist(self, files, boot_file, boot_text):
-        if not os.path.isdir(CONFIGURATION):
-            os.makedirs(CONFIGURATION, 0o755)
+    def arm(self, work, timeout):
+        """Have the host bring back what it holds now, in this back end and in one that is about to be left."""
+        if not os.path.isdir(FOLDER):
+            os.makedirs(FOLDER, 0o700)
+        backend = work["backend"]
+        source = dict((path, firewall.read(path)) for path in work["files"])
+        # With the other back end, or after a change behind the module's back, the files are not what the kernel holds.
+        unchanged = all(source.values()) and backend.listing() == self.read_json(self.loaded_path).get("listing")
+        files, commands = backend.way_back(FOLDER, source if unchanged else None)
         for path in files:
             write_atomically(path, files[path].encode("utf-8"), 0o600)
-        write_atomically(boot_file, boot_text.encode("utf-8"), 0o644 if self.boot.systemd else 0o755)
-        self.boot.enable()
+        self.transaction.arm(commands, timeout)
+
+    def persist(self, work):
+        """Have the boot load it, and write down what the kernel holds now."""
+        # Only now, so that the ports are guarded all the time.
+        if work["former"] in self.backends:
+            self.backends[work["former"]].unload()
+        if not os.path.isdir(firewall.CONFIGURATION):
+            os.makedirs(firewall.CONFIGURATION, 0o755)
+        for path in work["files"]:
+            write_atomically(path, work["files"][path].encode("utf-8"), 0o600)
+        boot_mode = 0o644 if self.boot.systemd else 0o755
+        write_atomically(self.boot.file(), work["boot_text"].encode("utf-8"), boot_mode)
+        self.boot.enable(work["backend"].seamless)
+        self.write_json(self.wanted_path, work["wanted"])
+        work["backend"].clean()
+        chosen = type(work["backend"]).__name__.lower()
+        self.write_json(self.loaded_path, {"backend": chosen, "listing": work["backend"].listing()})
+
+    @staticmethod
+    def write_json(path, content):
+        write_atomically(path, (json.dumps(content, indent=1, sort_keys=True) + "\n").encode("utf-8"), 0o600)
 
     def absent(self):
-        files = [os.path.join(CONFIGURATION, self.name + ending) for ending in (".nft", ".iptables", ".ip6tables")]
+        files = [
+            os.path.join(firewall.CONFIGURATION, self.name + ending)
+            for ending in (".nft", ".iptables", ".ip6tables", ".ipset", ".json")
+        ]
+        diff = [
+            {"before_header": path, "after_header": path, "before": firewall.read(path), "after": ""}
+            for path in files[:4]
+            if os.path.exists(path)
+        ]
         files = [path for path in files + [self.boot.file(), self.loaded_path] if os.path.exists(path)]
         held = [name for name in sorted(self.backends) if self.backends[name].listing()]
         reasons = ["%s is there" % path for path in files] + ["%s holds it" % name for name in held]
         if reasons and not self.module.check_mode:
             for name in held:
                 self.backends[name].unload()
-            if self.boot.file() in files:
-                self.boot.disable()
             for path in files:
-                os.unlink(path)
-        return {"changed": bool(reasons), "backend": held[0] if held else "", "reasons": reasons}
+                if path == self.boot.file():
+                    self.boot.remove()
+                else:
+                    os.unlink(path)
+        return {"changed": bool(reasons), "backend": held[0] if held else "", "reasons": reasons, "diff": diff}
+
+
+class Registrations(object):
+    """What rulesets have put down for the ruleset dom0 to admit, a file for each of them."""
+
+    def __init__(self, module):
+        self.module = module
+
+    def all(self):
+        found = {}
+        for entry in sorted(os.listdir(REGISTRATIONS)) if os.path.isdir(REGISTRATIONS) else []:
+            if entry.endswith(".json"):
+                found[entry[: -len(".json")]] = json.loads(firewall.read(os.path.join(REGISTRATIONS, entry)))
+        return found
+
+    def update(self, name, rules, result):
+        """Put down the rules, or take them back where there are none, and have dom0's ruleset made again."""
+        before = self.all()
+        after = dict((owner, before[owner]) for owner in before if owner != name)
+        if rules and any(rules.values()):
+            after[name] = rules
+        if before == after:
+            return
+        result["changed"] = True
+        result["reasons"].append("what it registers with the ruleset %s differs" % DOM0)
+        stored = firewall.read(os.path.join(firewall.CONFIGURATION, DOM0 + ".json"))
+        if stored:
+            ruleset = Ruleset(self.module, DOM0, json.loads(stored))
+            remaining = ruleset.transaction.remaining()
+            if remaining is not None:
+                self.module.fail_json(
+                    msg="a change of the ruleset %s waits for its confirmation: run this again in %d seconds"
+                    % (DOM0, remaining + 1)
+                )
+            result["diff"] += ruleset.present(after)["diff"]
+        # Last, so that a run that was interrupted is made up for by the next.
+        path = os.path.join(REGISTRATIONS, name + ".json")
+        if self.module.check_mode:
+            return
+        if name not in after:
+            os.unlink(path)
+            return
+        if not os.path.isdir(REGISTRATIONS):
+            os.makedirs(REGISTRATIONS, 0o755)
+        Record("firewall_" + name, root=STATE_FOLDER).keep(files=[path])
+        Ruleset.write_json(path, after[name])
 
 
 def main():
+    rules = {"type": "list", "elements": "str", "default": []}
     module = AnsibleModule(
         argument_spec={
             "name": {"type": "str", "required": True},
@@ -426,13 +383,32 @@ def main():
             "iptables": {"type": "list", "elements": "str", "default": []},
             "ip6tables": {"type": "list", "elements": "str", "default": []},
             "hook": {"type": "str", "choices": ["INPUT", "FORWARD"], "default": "INPUT"},
+            "sets": {"type": "dict", "default": {}},
+            "registers": {"type": "dict", "options": {"nftables": rules, "iptables": rules, "ip6tables": rules}},
+            "confirm_timeout": {"type": "int", "default": 0},
+            "step": {"type": "str", "choices": ["all", "load", "confirm", "status"], "default": "all"},
         },
         supports_check_mode=True,
     )
-    if not re.match(r"[a-z][a-z0-9_]{0,19}\Z", module.params["name"]):
-        module.fail_json(msg="name=%r: give up to 20 lower-case letters, digits and _" % module.params["name"])
-    ruleset = Ruleset(module)
-    module.exit_json(**getattr(ruleset, module.params["state"])())
+    params = module.params
+    if not re.match(r"[a-z][a-z0-9]{0,11}\Z", params["name"]):
+        module.fail_json(msg="name=%r: give up to 12 lower-case letters and digits" % params["name"])
+    timeout = params["confirm_timeout"]
+    if timeout and not 10 <= timeout <= 3600:
+        module.fail_json(msg="confirm_timeout=%d: give 10 to 3600 seconds, or 0 for no transaction" % timeout)
+    ruleset = Ruleset(module, params["name"], params)
+    registrations = Registrations(module)
+    own_rules = params["nftables"] or params["iptables"] or params["ip6tables"]
+    if params["state"] == "absent":
+        result = ruleset.absent()
+    elif own_rules or not params["registers"]:
+        registered = registrations.all() if params["name"] == DOM0 else {}
+        result = ruleset.present(registered, params["step"], timeout)
+    else:
+        result = {"changed": False, "backend": "", "reasons": [], "diff": []}
+    if params["name"] != DOM0 and params["step"] in ("all", "load"):
+        registrations.update(params["name"], params["registers"] if params["state"] == "present" else None, result)
+    module.exit_json(**result)
 
 
 if __name__ == "__main__":

@@ -46,7 +46,9 @@ def reachability(
         for result in probe.get("results", []):
             node = result["name"]
             plan = hostvars[node]["xend_relocation_plan"]
-            admitted = is_admitted(plan, result["source"], result["address"], result["port"])
+            # A peer without a route has no address that it tried from, and should have got through all the same.
+            address = result["source"] or plan["peers"].get(source, "")
+            admitted = is_admitted(plan, address, result["address"], result["port"])
             cells.setdefault((source, node), Counter())[result["state"]] += 1
             tally["tried"] += 1
             tally["open" if result["state"] == "open" else "closed"] += 1

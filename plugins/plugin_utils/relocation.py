@@ -7,15 +7,22 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible_collections.xensec.hardening.plugins.filter.xend_hosts_allow import xend_hosts_allow
-from ansible_collections.xensec.hardening.plugins.plugin_utils.networks import check_networks
+from ansible_collections.xensec.hardening.plugins.plugin_utils.firewall import registration
+from ansible_collections.xensec.hardening.plugins.plugin_utils.networks import (
+    check_networks,
+    parse_address,
+    require_flag,
+    require_list,
+)
 
 SCENARIOS = ("isolated_management", "firewalled_subnet", "untrusted_subnet")
 # What xend and its relocation over SSL listen on unless told otherwise (tools/python/xen/xend/XendOptions.py).
 DEFAULT_PORTS = (8002, 8003)
+CHAIN = "XENSEC_RELOCATION"
 # xend's option for each listener besides relocation, and the value that leaves it on its Unix socket or off.
 OTHER_LISTENERS: dict[str, tuple[str, Any]] = {
     "http": ("xend-http-server", False),
@@ -46,7 +53,8 @@ class Settings:
             raise ValueError(
                 f"xend_relocation_scenario is {raw['scenario']!r}: set it to one of {', '.join(SCENARIOS)}"
             )
-        unknown = set(raw["keep_listeners"]) - set(OTHER_LISTENERS)
+        keep_listeners = tuple(str(item) for item in check_list("keep_listeners", raw))
+        unknown = set(keep_listeners) - set(OTHER_LISTENERS)
         if unknown:
             raise ValueError(
                 f"xend_relocation_keep_listeners names {sorted(unknown)[0]!r}: there are {', '.join(OTHER_LISTENERS)}"
@@ -56,18 +64,23 @@ class Settings:
             toolstack=str(raw["toolstack"]),
             interface=str(raw["interface"] or ""),
             address=str(raw["address"] or ""),
-            networks=tuple(str(item) for item in check_networks(list(raw["networks"]), family="ipv4")),
-            peers=tuple(str(peer) for peer in raw["peers"]),
+            networks=check_relocation_networks(raw),
+            peers=tuple(str(peer) for peer in check_list("peers", raw)),
             port=int(raw["port"]),
             ssl_port=int(raw["ssl_port"]),
-            ssl=bool(raw["ssl"]),
-            keep_listeners=tuple(raw["keep_listeners"]),
+            ssl=require_flag("xend_relocation_ssl", raw["ssl"]),
+            keep_listeners=keep_listeners,
             control_port=int(raw["control_port"] or 22),
         )
         settings.check_ports()
         return settings
 
     def check_ports(self) -> None:
+        if self.control_port in DEFAULT_PORTS:
+            raise ValueError(
+                f"Ansible itself connects to port {self.control_port}, one of xend's own, which are always guarded: "
+                "that would lock you out, move sshd and ansible_port to another"
+            )
         ports = {"xend_relocation_port": self.port, "xend_relocation_ssl_port": self.ssl_port}
         for name, port in ports.items():
             if not 1 <= port <= 65535:
@@ -82,6 +95,26 @@ class Settings:
             raise ValueError(
                 f"xend_relocation_port and xend_relocation_ssl_port are both {self.port}: give them two ports"
             )
+
+    @property
+    def guarded_ports(self) -> list[int]:
+        return sorted({*DEFAULT_PORTS, self.port, self.ssl_port})
+
+
+def check_list(name: str, raw: Mapping[str, Any]) -> list[object]:
+    try:
+        return require_list(raw[name])
+    except ValueError as error:
+        raise ValueError(f"xend_relocation_{name}: {error}") from None
+
+
+def check_relocation_networks(raw: Mapping[str, Any]) -> tuple[str, ...]:
+    try:
+        return tuple(str(item) for item in check_networks(raw["networks"], family="ipv4"))
+    except ValueError as error:
+        # Here is no option to admit a network that is too broad.
+        remedy = str(error).partition(", or set allow_")[0]
+        raise ValueError(f"xend_relocation_networks: {remedy}") from None
 
 
 def find_address(name: str, settings: Settings, interfaces: Mapping[str, Any]) -> tuple[str, str]:
@@ -132,8 +165,15 @@ def contains(networks: tuple[str, ...], address: str) -> bool:
     return any(ipaddress.ip_address(address) in ipaddress.ip_network(network) for network in networks)
 
 
-def check_management_interface(name: str, interface: str, facts: Mapping[str, Any]) -> list[str]:
+def check_management_interface(name: str, interface: str, interfaces: Mapping[str, Any]) -> list[str]:
     """Refuse an interface that does not isolate; return warnings about one that may not."""
+    if interface not in interfaces:
+        what = f"and {name} has no interface {interface!r}" if interface else "which is not set"
+        raise ValueError(
+            "the scenario isolated_management needs xend_relocation_interface, the management network's interface, "
+            f"{what}: set it to one of {', '.join(sorted(interfaces))}"
+        )
+    facts = interfaces[interface]
     if facts["bridge"]:
         raise ValueError(
             f"{interface} on {name} is a port of the bridge {facts['bridge']}: "
@@ -186,20 +226,18 @@ def peer_address(
     variables = hostvars[peer]
     explicit = str(variables.get("xend_relocation_address") or "")
     if explicit:
-        return explicit
+        try:
+            return str(parse_address(explicit))
+        except ValueError as error:
+            raise ValueError(f"xend_relocation_address of the peer {peer!r}: {error}") from None
     info = variables.get("xend_relocation_info") or read.get(peer) or {}
     if "interfaces" not in info:
         raise ValueError(
             f"the relocation address of the peer {peer!r} is not known, because {peer} could not be read: "
             "make it reachable, or set xend_relocation_address for it in the inventory"
         )
-    theirs = Settings(
-        **{
-            **settings.__dict__,
-            "address": "",
-            "interface": str(variables.get("xend_relocation_interface") or settings.interface),
-        }
-    )
+    interface = str(variables.get("xend_relocation_interface") or settings.interface)
+    theirs = replace(settings, address="", interface=interface)
     return find_address(peer, theirs, info["interfaces"])[1]
 
 
@@ -236,7 +274,6 @@ def relocation_plan(
     """Plan the relocation service of one node; see the filter of the same name for what goes in and comes out."""
     settings = Settings.check(raw)
     toolstack = choose_toolstack(name, settings.toolstack, facts["toolstack"])
-    guarded = sorted({*DEFAULT_PORTS, settings.port, settings.ssl_port})
     plan: dict[str, Any] = {
         "scenario": settings.scenario,
         "toolstack": toolstack,
@@ -244,27 +281,27 @@ def relocation_plan(
         "interface": "",
         "address": "",
         "ports": [],
-        "guarded_ports": guarded,
+        "guarded_ports": settings.guarded_ports,
         "peers": {},
         "sources": [],
         "warnings": [],
     }
     if plan["enabled"]:
+        if settings.scenario == "isolated_management":
+            plan["warnings"] += check_management_interface(name, settings.interface, facts["interfaces"])
         plan["interface"], plan["address"] = find_address(name, settings, facts["interfaces"])
         own = facts["interfaces"][plan["interface"]]
-        if settings.scenario == "isolated_management":
-            if not settings.interface:
-                raise ValueError(
-                    "the scenario isolated_management needs xend_relocation_interface, the management network's "
-                    f"interface; {name} has {', '.join(sorted(facts['interfaces']))}"
-                )
-            plan["warnings"] += check_management_interface(name, plan["interface"], own)
         plan["peers"] = resolve_peers(name, plan["address"], settings, hostvars, read or {})
         connected = tuple(
             str(ipaddress.ip_interface(f"{item['address']}/{item['prefix']}").network)
             for item in own["ipv4"]
             if item["address"] == plan["address"]
         )
+        if settings.networks and not contains(settings.networks, plan["address"]):
+            raise ValueError(
+                f"{name} has the relocation address {plan['address']}, outside of {', '.join(settings.networks)}: "
+                "correct xend_relocation_address, or name its network in xend_relocation_networks"
+            )
         check_peers(plan["peers"], settings.networks or connected)
         by_network = settings.scenario == "firewalled_subnet" and settings.networks
         if not plan["peers"] and not by_network:
@@ -313,11 +350,12 @@ def guard(plan: Mapping[str, Any]) -> dict[str, Any]:
         nft_rules.append(f"{where}ip daddr {plan['address']} ip saddr @peers tcp dport {{ {admitted} }} accept")
         where = f"-i {interface} " if interface else ""
         iptables = [
-            f"{where}-s {source} -d {plan['address']} -p tcp -m multiport --dports {admitted.replace(' ', '')} -j RETURN"
+            f"-A {CHAIN} {where}-s {source} -d {plan['address']} -p tcp "
+            f"-m multiport --dports {admitted.replace(' ', '')} -j RETURN"
             for source in plan["sources"]
         ]
     nft_rules.append(f"tcp dport {{ {ports} }} reject with tcp reset")
-    reject = f"-p tcp -m multiport --dports {ports.replace(' ', '')} -j REJECT --reject-with tcp-reset"
+    reject = f"-A {CHAIN} -p tcp -m multiport --dports {ports.replace(' ', '')} -j REJECT --reject-with tcp-reset"
     peers = f"""\
   set peers {{
     type ipv4_addr; flags interval
@@ -333,4 +371,10 @@ table inet xensec_relocation {{
   }}
 }}
 """
-    return {"nftables": nftables, "iptables": [*iptables, reject], "ip6tables": [reject]}
+    service = {"name": "relocation", "ports": plan["ports"], "sources": plan["sources"]}
+    return {
+        "nftables": nftables,
+        "iptables": [*iptables, reject],
+        "ip6tables": [reject],
+        "registers": registration([service] if plan["enabled"] else []),
+    }

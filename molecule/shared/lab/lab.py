@@ -8,6 +8,7 @@
     lab.py down NAME     remove the cluster
     lab.py clean         remove every cluster of this checkout, and the images
 
+Guests, where there are some, are machines without ssh, wired to the bridge of their node as Xen does it.
 The machines and networks are described in cluster.yml beside this file, or in lab/cluster.yml of the scenario NAME.
 Addresses are out of 198.18.0.0/15 and fd58:656e:5ec::/48, which no real network uses (RFC 2544, RFC 4193).
 """
@@ -49,6 +50,8 @@ runtime = "runc"
 [containers]
 default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
 """
+BRIDGE = "xenbr0"
+GUEST_IMAGE = "debian-12"
 # systemd 257 insists on cgroup v2 unless told otherwise; older ones ignore the word.
 INIT = ["/sbin/init", "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"]
 
@@ -201,12 +204,34 @@ class Lab:
     def network_script(self, host: str, subnets: dict[str, dict[str, str]]) -> str:
         """Routes, as a distribution's own network set-up would have them at boot."""
         lines = ["#!/bin/sh"]
+        own, bridged = self.addresses(host, subnets), self.plan["hosts"][host].get("bridge")
+        if bridged:
+            port = f"{bridged}0"
+            lines += [
+                f"ip link add {BRIDGE} type bridge",
+                # The spanning tree's delay is for networks with loops.
+                f"ip link set {BRIDGE} type bridge forward_delay 0",
+                # As a real card would, it keeps its address over reboots, and whatever guests come and go.
+                f"ip link set {BRIDGE} address $(cat /sys/class/net/{port}/address)",
+                f"ip address flush dev {port}",
+                f"ip link set {port} master {BRIDGE}",
+                f"ip link set {BRIDGE} up",
+            ]
+            for family in ("ipv4", "ipv6"):
+                prefix = ipaddress.ip_network(subnets[bridged][family]).prefixlen
+                extra = " nodad" if family == "ipv6" else ""
+                lines.append(f"ip address add {own[bridged][family]}/{prefix} dev {BRIDGE}{extra}")
         network = self.plan["hosts"][host].get("gateway")
         if network:
             router = next(name for name, item in self.plan["hosts"].items() if item.get("router"))
             via = self.addresses(router, subnets)[network]
             lines += [f"ip {opt} route replace default via {via[fam]}" for opt, fam in (("-4", "ipv4"), ("-6", "ipv6"))]
         return "\n".join([*lines, "exit 0", ""])
+
+    def mac(self, host: str, network: str) -> str:
+        """A card's address, the same whenever the lab is made: a locally administered one (IEEE 802)."""
+        digest = hashlib.sha256(f"{self.prefix} {host} {network}".encode()).hexdigest()
+        return ":".join(["02", *(digest[at : at + 2] for at in range(0, 10, 2))])
 
     def create_host(self, host: str, subnets: dict[str, dict[str, str]]) -> None:
         settings, name = self.plan["hosts"][host], self.container(host)
@@ -215,7 +240,8 @@ class Lab:
         for network, item in self.addresses(host, subnets).items():
             networks += [
                 "--network",
-                f"{self.network(network)}:ip={item['ipv4']},ip={item['ipv6']},interface_name={network[:13]}0",
+                f"{self.network(network)}:ip={item['ipv4']},ip={item['ipv6']},mac={self.mac(host, network)},"
+                f"interface_name={network[:13]}0",
             ]
         run(
             *("podman", "create", "--name", name, "--hostname", host, "--label", f"{LABEL}={CHECKOUT_ID}"),
@@ -266,6 +292,47 @@ class Lab:
         ]
         path.write_text("\n".join([*lines, *(text.strip() for text in known.values()), ""]))
 
+    # Guests
+
+    def start_guests(self, subnets: dict[str, dict[str, str]]) -> None:
+        """Give every node its guests, as Xen would at boot: machines with one interface, on the node's bridge."""
+        present = run("podman", "ps", "--all", "--format={{.Names}}").split()
+        for index, (guest, settings) in enumerate(self.plan.get("guests", {}).items(), 1):
+            name = self.container(guest)
+            if name not in present:
+                run(
+                    *("podman", "create", "--name", name, "--hostname", guest, "--label", f"{LABEL}={CHECKOUT_ID}"),
+                    *("--network=none", "--cap-add=NET_ADMIN,NET_RAW", image_tag(GUEST_IMAGE)),
+                    *("/bin/sleep", "infinity"),
+                )
+            run("podman", "start", name)
+            node, inside = (
+                run("podman", "inspect", "--format={{.State.Pid}}", self.container(machine)).strip()
+                for machine in (settings["node"], guest)
+            )
+            vif = f"vif{index}.0"
+            if "eth0" in run("nsenter", "-t", inside, "-n", "ip", "-brief", "link"):
+                continue
+            outer, inner = f"xl{CHECKOUT_ID}{index}", f"xg{CHECKOUT_ID}{index}"
+            run("ip", "link", "add", outer, "type", "veth", "peer", "name", inner)
+            run("ip", "link", "set", outer, "netns", node)
+            run("ip", "link", "set", inner, "netns", inside)
+            commands = f"ip link set {outer} name {vif}; ip link set {vif} master {BRIDGE}; ip link set {vif} up"
+            run("nsenter", "-t", node, "-n", "sh", "-ec", commands)
+            subnet = {family: ipaddress.ip_network(text) for family, text in subnets[settings["network"]].items()}
+            commands = (
+                f"ip link set {inner} name eth0; ip link set lo up; ip link set eth0 up;"
+                f"ip address add {subnet['ipv4'][settings['number']]}/{subnet['ipv4'].prefixlen} dev eth0;"
+                f"ip address add {subnet['ipv6'][settings['number']]}/{subnet['ipv6'].prefixlen} dev eth0 nodad;"
+                f"ip route add default via {subnet['ipv4'][2]}"
+            )
+            run("nsenter", "-t", inside, "-n", "sh", "-ec", commands)
+
+    def wait_for_bridges(self) -> None:
+        """Wait until the nodes that have guests have built their bridges."""
+        for node in {settings["node"] for settings in self.plan.get("guests", {}).values()}:
+            run("podman", "exec", self.container(node), "systemctl", "start", "lab-network.service")
+
     # Files for the controller
 
     def write_inventory(self, subnets: dict[str, dict[str, str]]) -> None:
@@ -305,6 +372,17 @@ class Lab:
                     "ansible_pipelining": True,
                     "ansible_python_interpreter": "/usr/bin/python3",
                     "lab_networks": subnets,
+                    "lab_guests": {
+                        guest: {
+                            "container": self.container(guest),
+                            "node": item["node"],
+                            **{
+                                family: str(ipaddress.ip_network(subnets[item["network"]][family])[item["number"]])
+                                for family in ("ipv4", "ipv6")
+                            },
+                        }
+                        for guest, item in self.plan.get("guests", {}).items()
+                    },
                 },
                 "children": groups,
             }
@@ -316,7 +394,8 @@ class Lab:
     def up(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         hosts = list(self.plan["hosts"])
-        ensure_images({item["image"] for item in self.plan["hosts"].values()})
+        images = {item["image"] for item in self.plan["hosts"].values()}
+        ensure_images(images | ({GUEST_IMAGE} if self.plan.get("guests") else set()))
         if not (self.folder / "id_ed25519").exists():
             run(
                 "ssh-keygen",
@@ -339,6 +418,8 @@ class Lab:
             run("podman", "start", self.container(host))
         self.attach_controller(subnets)
         self.wait_for_ssh(hosts, subnets)
+        self.wait_for_bridges()
+        self.start_guests(subnets)
         self.write_inventory(subnets)
         owner = os.environ.get("SUDO_UID")
         if owner:
@@ -351,9 +432,11 @@ class Lab:
             run("podman", "restart", "--time=10", self.container(host))
         self.attach_controller(subnets)
         self.wait_for_ssh(hosts, subnets)
+        self.wait_for_bridges()
+        self.start_guests(subnets)
 
     def down(self) -> None:
-        for host in self.plan["hosts"]:
+        for host in [*self.plan["hosts"], *self.plan.get("guests", {})]:
             run("podman", "rm", "--force", "--time=1", "--ignore", self.container(host))
         for network in self.plan["networks"]:
             run("podman", "network", "rm", "--force", self.network(network), check=False)

@@ -7,7 +7,7 @@ import json
 import shlex
 
 import pytest
-from conftest import ADDRESSES, NODES, SCENARIO
+from labtest import ADDRESSES, NODES, SCENARIO
 
 # The network that relocation takes place in; None: in none.
 RELOCATION_NETWORK = {

@@ -1,0 +1,320 @@
+# Copyright (c) 2026 xensec.hardening maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Dom0's packet filter, scanned from a peer, an outsider and a guest, and tried with changes that would be fatal."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from labtest import ADDRESSES, INVENTORY, LAB, NODES
+
+GUESTS = INVENTORY["vars"]["lab_guests"]
+# Of what listens (22 3128 5000 6000 7003 8002 8443 9100 9200), who may reach what on the front network.
+ADMITTED = {
+    "peer": {"ipv4": [7003, 8002, 8443, 9100], "ipv6": [7003, 8443, 9100]},
+    "outsider": {"ipv4": [7003, 8443], "ipv6": [7003, 8443]},
+    "guest": {"ipv4": [3128], "ipv6": [3128]},
+}
+# Tries every TCP port of an address and tells what is open; everything else has to be refused, at once.
+SCAN = """
+import errno, json, select, socket, sys
+family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+answers, waiting, ports = {}, {}, iter(range(1, 65536))
+poller = select.poll()
+def start(port):
+    attempt = socket.socket(family, socket.SOCK_STREAM)
+    attempt.setblocking(False)
+    code = attempt.connect_ex((sys.argv[1], port))
+    if code == errno.EINPROGRESS:
+        waiting[attempt.fileno()] = attempt, port
+        poller.register(attempt, select.POLLOUT)
+    else:
+        answers[port] = code
+        attempt.close()
+while True:
+    while len(waiting) < 300:
+        port = next(ports, None)
+        if port is None:
+            break
+        start(port)
+    if not waiting:
+        break
+    ready = poller.poll(5000)
+    if not ready:
+        answers.update((port, errno.ETIMEDOUT) for _, port in waiting.values())
+        break
+    for number, _ in ready:
+        attempt, port = waiting.pop(number)
+        poller.unregister(number)
+        answers[port] = attempt.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        attempt.close()
+others = {port: errno.errorcode[code] for port, code in answers.items() if code not in (0, errno.ECONNREFUSED)}
+print(json.dumps([sorted(port for port, code in answers.items() if code == 0), others, len(answers)]))
+"""
+CONNECT = """
+import socket, sys
+try:
+    socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=4).close()
+    print("open")
+except OSError as error:
+    print(type(error).__name__)
+"""
+
+
+def in_guest(guest, *command):
+    """Run a command inside of a guest, which no test reaches over the network it is there to try."""
+    return subprocess.run(
+        ["podman", "exec", GUESTS[guest]["container"], *command],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    ).stdout
+
+
+def scan(machines, source, address):
+    command = ["python3", "-c", SCAN, address]
+    if source in GUESTS:
+        return json.loads(in_guest(source, *command))
+    return json.loads(machines[source].check_output(" ".join(map(shlex.quote, command))))
+
+
+def source_of(kind, node):
+    """A machine of that kind, the guest being one of the node's own."""
+    if kind == "peer":
+        return NODES[NODES.index(node) - 1]
+    return kind if kind == "outsider" else next(guest for guest in GUESTS if GUESTS[guest]["node"] == node)
+
+
+@pytest.mark.parametrize("family", ["ipv4", "ipv6"])
+@pytest.mark.parametrize("kind", ["peer", "outsider", "guest"])
+@pytest.mark.parametrize("target", NODES)
+def test_a_full_scan_finds_the_allow_list_and_nothing_else(machines, target, kind, family):
+    address = ADDRESSES[target]["front"][family]
+    assert scan(machines, source_of(kind, target), address) == [ADMITTED[kind][family], {}, 65535]
+
+
+def test_the_management_network_gets_ssh(machines):
+    address = ADDRESSES["node1"]["management"]["ipv4"]
+    assert scan(machines, "node2", address) == [[22, 7003, 8443, 9200], {}, 65535]
+
+
+@pytest.mark.parametrize(
+    "source, target",
+    [("guest2", "guest5"), ("guest1", "guest2"), ("guest4", "guest1"), ("guest4", "gateway"), ("outsider", "guest4")],
+)
+@pytest.mark.parametrize("bridge_filtering", [0, 1])
+def test_guests_are_untouched_among_themselves(machines, source, target, bridge_filtering):
+    """The packet filter of Dom0 is not the guests', not even once Xen has turned bridge filtering on."""
+    for node in NODES:
+        machines[node].check_output(
+            f"sysctl -qw net.bridge.bridge-nf-call-iptables={bridge_filtering}"
+            f" net.bridge.bridge-nf-call-ip6tables={bridge_filtering}"
+        )
+    if target == "gateway":
+        address, port = ADDRESSES["gateway1"]["front"]["ipv4"], 22
+    else:
+        address, port = GUESTS[target]["ipv4"], 4711
+        subprocess.run(
+            ["podman", "exec", "--detach", GUESTS[target]["container"], "timeout", "20", "nc", "-lk", str(port)],
+            check=True,
+        )
+        time.sleep(1)
+    command = ["python3", "-c", CONNECT, address, str(port)]
+    if source in GUESTS:
+        answer = in_guest(source, *command)
+    else:
+        answer = machines[source].check_output(" ".join(map(shlex.quote, command)))
+    assert answer.strip() == "open"
+    machines["node4"].check_output("sysctl -q --system")
+
+
+def test_a_guest_that_takes_a_managers_address_is_still_a_guest():
+    """It comes in by its own interface, whatever address it bears."""
+    guest, forged = "guest2", "198.18.255.77"
+    node = GUESTS[guest]["node"]
+    in_guest(guest, "ip", "address", "add", f"{forged}/32", "dev", "eth0")
+    try:
+        answer = in_guest(guest, "python3", "-c", CONNECT, ADDRESSES[node]["front"]["ipv4"], "22")
+        assert answer.strip() == "ConnectionRefusedError"
+    finally:
+        in_guest(guest, "ip", "address", "del", f"{forged}/32", "dev", "eth0")
+
+
+def test_dom0_still_reaches_its_guests(machines):
+    subprocess.run(
+        ["podman", "exec", "--detach", GUESTS["guest2"]["container"], "timeout", "20", "nc", "-lk", "4712"], check=True
+    )
+    time.sleep(1)
+    command = ["python3", "-c", CONNECT, GUESTS["guest2"]["ipv4"], "4712"]
+    assert machines["node2"].check_output(" ".join(map(shlex.quote, command))).strip() == "open"
+
+
+def test_the_rules_of_others_are_as_they_were(node):
+    assert node.check_output("/usr/local/sbin/foreign show") == node.check_output("cat /run/foreign.loaded")
+
+
+def test_a_refused_packet_that_is_no_tcp_gets_an_answer(machines):
+    """UDP to a port nobody admits comes back as administratively prohibited, not as silence."""
+    script = (
+        "import socket,sys; s=socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(3);"
+        "s.setsockopt(0, 11, 1); s.connect((sys.argv[1], 5353)); s.send(b'x')\n"
+        "try: s.recv(1)\nexcept OSError as error: print(error.errno)"
+    )
+    for target in NODES:
+        address = ADDRESSES[target]["front"]["ipv4"]
+        source = source_of("peer", target)
+        answer = machines[source].check_output(f"python3 -c {shlex.quote(script)} {address}")
+        assert answer.strip() == "113"
+
+
+def test_a_restart_of_nftables_leaves_our_rules(machines):
+    node = machines["node2"]
+    try:
+        for action in ("restart", "reload", "stop", "start"):
+            # Ours follows on the heels of what it waits for.
+            node.check_output(f"systemctl {action} nftables; sleep 2")
+            if action != "stop":
+                assert "jump refuse" in node.check_output("nft list table inet xensec_dom0")
+    finally:
+        node.check_output("systemctl stop nftables; systemctl start xensec-firewall-dom0; /usr/local/sbin/foreign load")
+
+
+# --- changes that would lock the operator out ---------------------------------------------------------------
+
+
+def playbook(*extra, variables, limit="xen_nodes"):
+    """The command that runs the role as the operator would, with these variables."""
+    return [
+        os.path.join(os.path.dirname(sys.executable), "ansible-playbook"),
+        *("--inventory", str(LAB / "inventory.yml"), "--inventory", os.environ["MOLECULE_INVENTORY_FILE"]),
+        *("--limit", limit, "--extra-vars", json.dumps(variables), *extra),
+        os.path.join(os.environ["MOLECULE_SCENARIO_DIRECTORY"], "converge.yml"),
+    ]
+
+
+def listing(machine):
+    """Our rules, chain by chain: the order in which a listing has the chains means nothing."""
+    return machine.check_output(
+        "for family in inet bridge; do nft -s list table $family xensec_dom0; done 2>/dev/null;"
+        "for tool in iptables ip6tables; do for chain in INPUT XENSEC_DOM0 XENSEC_DOM0_GUESTS; do $tool -S $chain; done;"
+        " done 2>/dev/null; true"
+    )
+
+
+FATAL = {
+    "dom0_firewall_management_sources": ["192.0.2.0/24"],
+    "dom0_firewall_precheck": False,
+    "dom0_firewall_confirm_timeout": 20,
+}
+
+
+def answers(host):
+    """Whether a new ssh connection comes through."""
+    command = ["ssh", "-F", str(LAB / "ssh_config"), "-o", "ConnectTimeout=5", host, "true"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def eventually(host, seconds=60):
+    """Wait until a new ssh connection comes through again."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if answers(host):
+            return
+        time.sleep(1)
+    pytest.fail(f"no ssh after {seconds} seconds")
+
+
+def test_an_address_that_would_be_locked_out_is_refused_beforehand(machines):
+    before = {node: listing(machines[node]) for node in NODES}
+    done = subprocess.run(
+        playbook(variables={"dom0_firewall_management_sources": ["192.0.2.0/24"]}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    own = ADDRESSES["node1"]["management"]["ipv4"].rsplit(".", 1)[0] + ".1"
+    assert done.returncode != 0
+    assert f"this run comes in from {own}" in done.stdout + done.stderr
+    assert {node: listing(machines[node]) for node in NODES} == before
+
+
+def test_a_fatal_change_is_taken_back_by_the_host(machines):
+    before = {node: listing(machines[node]) for node in NODES}
+    done = subprocess.run(playbook(variables=FATAL), capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode != 0
+    assert "the host has taken the rules back by itself" in done.stdout + done.stderr
+    assert {node: listing(machines[node]) for node in NODES} == before
+
+
+def wait_until_loaded(node):
+    """Look from inside, since by then ssh does not get through any more."""
+    container = INVENTORY["children"]["xen_nodes"]["hosts"][node]["lab_container"]
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        shown = subprocess.run(
+            ["podman", "exec", container, "sh", "-c", "nft list ruleset; iptables-save"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        if "192.0.2.0/24" in shown:
+            return
+        time.sleep(0.2)
+    pytest.fail("the fatal rules were never loaded")
+
+
+def killed_controller(node):
+    """Run the fatal change, and kill the controller as soon as the host has loaded it."""
+    process = subprocess.Popen(
+        playbook(variables=FATAL, limit=node),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        wait_until_loaded(node)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@pytest.mark.parametrize("name", ["node2", "node4"])
+def test_a_killed_controller_locks_nobody_out(machines, name):
+    before = listing(machines[name])
+    killed_controller(name)
+    assert not answers(name), "the change was to be fatal, and is not"
+    eventually(name)
+    assert listing(machines[name]) == before
+
+
+def test_a_reboot_before_the_confirmation_comes_up_with_the_old_rules(machines):
+    killed_controller("node3")
+    subprocess.run(
+        [
+            sys.executable,
+            os.path.join(os.environ["MOLECULE_PROJECT_DIRECTORY"], "molecule/shared/lab/lab.py"),
+            *("reboot", os.environ["MOLECULE_SCENARIO_NAME"], "node3"),
+        ],
+        check=True,
+    )
+    shown = machines["node3"].check_output("nft list table inet xensec_dom0")
+    assert "192.0.2.0/24" not in shown
+    assert "jump refuse" in shown
+
+
+def test_a_second_run_changes_nothing_and_opens_no_further_connection(machines):
+    """Each task is one connection here: the facts, the ruleset, and none to prove what did not change."""
+    counting = "journalctl _COMM=sshd _COMM=sshd-session -o cat | grep -c '^Accepted '"
+    before = int(machines["node1"].check_output(counting))
+    done = subprocess.run([*playbook(variables={}, limit="node1")], capture_output=True, text=True, check=True)
+    after = int(machines["node1"].check_output(counting))
+    assert "changed=0" in done.stdout
+    # The registration, the facts, the ruleset, and the connection that counts.
+    assert after - before == 4

@@ -1,0 +1,433 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026 xensec.hardening maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import os
+import socket
+import sys
+
+import pytest
+from ansible.module_utils import basic
+from ansible_collections.xensec.hardening.plugins.module_utils import control
+from ansible_collections.xensec.hardening.plugins.modules import dom0_info
+from harness import ModuleFailed, run
+from hypothesis import given
+from hypothesis import strategies as st
+
+NO_ROUTES = {"-4": "", "-6": ""}
+
+
+class Host(object):
+    """A host as /proc, /sys and ip show it."""
+
+    def __init__(self, folder):
+        self.proc = folder.mkdir("proc")
+        self.network = folder.mkdir("net")
+        self.etc = folder.mkdir("etc")
+        self.proc.mkdir("net")
+        self.proc.join("version").write("Linux\n")
+        # A file among the folders: what the bonding driver has there.
+        self.network.join("bonding_masters").write("\n")
+        self.programs = {"ip": "/sbin/ip"}
+        self.addresses = ""
+        self.routes = dict(NO_ROUTES)
+        self.no_ipv6 = False
+        self.interface("lo", state="unknown")
+
+    def run_command(self, module, command, **more):
+        assert command[0] == "/sbin/ip"
+        if command[1:] == ["-o", "address", "show"]:
+            return 0, self.addresses, ""
+        assert command[2:] == ["-o", "route", "show", "default"]
+        if command[1] == "-6" and self.no_ipv6:
+            return 2, "", "RTNETLINK answers: Operation not supported\n"
+        return 0, self.routes[command[1]], ""
+
+    def interface(self, name, state="up", bridge=None):
+        folder = self.network.mkdir(name)
+        folder.join("operstate").write(state + "\n")
+        if bridge:
+            port = folder.mkdir("brport")
+            os.symlink(str(self.network.join(bridge)), str(port.join("bridge")))
+            self.network.join(bridge).ensure("brif", name)
+
+    def bridge(self, name, *ports, **more):
+        self.interface(name, **more)
+        self.network.join(name).ensure("brif", dir=True)
+        for port in ports:
+            self.interface(port, bridge=name)
+
+    def process(self, pid, *words, **more):
+        folder = self.proc.mkdir(str(pid))
+        folder.join("cmdline").write("".join(word + "\0" for word in words))
+        folder.join("comm").write(more.get("comm", "python") + "\n")
+        for number, inode in enumerate(more.get("sockets", [])):
+            os.symlink("socket:[%s]" % inode, str(folder.ensure("fd", dir=True).join(str(number + 3))))
+
+    def tcp(self, table, *lines):
+        heading = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode"
+        self.proc.join("net", table).write("\n".join((heading,) + lines) + "\n")
+
+    def read(self, subset, check=False):
+        result = run(dom0_info.main, {"gather_subset": [subset]}, check=check)
+        assert not result["changed"]
+        assert sorted(result) == sorted(["changed", "invocation", subset])
+        return result[subset]
+
+
+@pytest.fixture
+def host(tmpdir, monkeypatch):
+    made = Host(tmpdir)
+    monkeypatch.setattr(dom0_info, "PROC", str(made.proc))
+    monkeypatch.setattr(control, "PROC", str(made.proc))
+    monkeypatch.setattr(dom0_info, "NETWORK", str(made.network))
+    files = (str(made.etc.join("xend-config.sxp")), str(made.etc.join("xend")))
+    monkeypatch.setattr(dom0_info, "XEND_FILES", files)
+    monkeypatch.setattr(dom0_info, "UFW_CONFIGURATION", str(made.etc.join("ufw.conf")))
+
+    def get_bin_path(module, name, required=False, opt_dirs=None):
+        if required and name not in made.programs:
+            module.fail_json(msg="Failed to find required executable %s" % name)
+        return made.programs.get(name)
+
+    monkeypatch.setattr(basic.AnsibleModule, "get_bin_path", get_bin_path)
+    monkeypatch.setattr(
+        basic.AnsibleModule, "run_command", lambda module, command, **more: made.run_command(module, command)
+    )
+    return made
+
+
+# The tool stack.
+
+TOOLSTACKS = [
+    # (xend's files, xl, command line of a process, what it is)
+    ([], False, [], "none"),
+    (["xend-config.sxp"], False, [], "xend"),
+    (["xend"], False, [], "xend"),
+    ([], True, [], "xl"),
+    (["xend-config.sxp", "xend"], True, [], "xl"),
+    (["xend-config.sxp"], True, ["/usr/bin/python", "/usr/sbin/xend", "start"], "both"),
+    (["xend"], False, ["/usr/bin/python", "/usr/sbin/xend", "start"], "xend"),
+    (["xend"], True, ["/usr/bin/python2.7", "-E", "-u", "/usr/lib/xen-4.1/bin/xend", "start"], "both"),
+    (["xend"], True, ["/usr/sbin/xend"], "both"),
+    # Words that are about xend are not xend.
+    (["xend"], True, ["vi", "/usr/sbin/xend"], "xl"),
+    (["xend"], True, ["/bin/sh", "/etc/init.d/xend", "status"], "xl"),
+    (["xend"], True, ["grep", "xend"], "xl"),
+    (["xend"], True, ["python", "-c", "import sys", "xend"], "xl"),
+    (["xend"], True, ["python"], "xl"),
+    (["xend"], True, ["python", "-"], "xl"),
+    (["xend"], True, ["/usr/sbin/xenstored"], "xl"),
+    (["xend"], True, ["/usr/sbin/xend-watch"], "xl"),
+]
+
+
+@pytest.mark.parametrize("files, xl, words, detected", TOOLSTACKS)
+def test_toolstack(host, files, xl, words, detected):
+    for name in files:
+        host.etc.join(name).write("")
+    if xl:
+        host.programs["xl"] = "/usr/sbin/xl"
+    # A kernel thread has no command line, and a process may be gone by now.
+    host.process(2)
+    host.proc.mkdir("3")
+    if words:
+        host.process(412, *words)
+    found = host.read("toolstack")
+    assert found["detected"] == detected
+    expected = ["%s is there" % host.etc.join(name) for name in files] + ["/usr/sbin/xl is there"] * xl
+    if words and detected in ("both", "xend"):
+        expected.append("xend runs as process 412")
+    assert found["evidence"] == (expected or ["neither xend nor xl was found"])
+
+
+# The interfaces. Lines of ip are as iproute2 6.1 prints them; older ones and busybox differ in the name alone.
+
+ADDRESSES = [
+    (
+        "2: eth0    inet 192.0.2.1/24 brd 192.0.2.255 scope global eth0\\       valid_lft forever preferred_lft forever\n"
+        "2: eth0    inet 192.0.2.2/24 scope global secondary eth0\\       valid_lft forever preferred_lft forever\n"
+        "2: eth0    inet 203.0.113.1/30 scope global eth0:0\\       valid_lft forever preferred_lft forever\n"
+        "2: eth0    inet6 2001:db8::1/64 scope global dynamic mngtmpaddr \\       valid_lft 2591sec\n"
+        "2: eth0    inet6 fe80::9cfa:b6ff:feca:e822/64 scope link \\       valid_lft forever\n",
+        ["192.0.2.1/24", "192.0.2.2/24", "203.0.113.1/30"],
+        ["2001:db8::1/64"],
+    ),
+    # The prefix is that of the network the peer is in.
+    (
+        "2: eth0    inet 198.51.100.1 peer 198.51.100.2/32 scope global eth0\\       valid_lft forever\n"
+        "2: eth0    inet6 2001:db8:1::1 peer 2001:db8:1::2/126 scope global nodad \\       valid_lft forever\n",
+        ["198.51.100.1/32"],
+        ["2001:db8:1::1/126"],
+    ),
+    # What begins alike is another interface; what is not there any more is left out.
+    (
+        "1: lo    inet 127.0.0.1/8 scope host lo\\       valid_lft forever preferred_lft forever\n"
+        "3: eth00    inet 192.0.2.3/24 scope global eth00\\       valid_lft forever\n"
+        "12: eth0    inet6 2001:db8::12/128 scope global tentative \\       valid_lft forever\n",
+        [],
+        ["2001:db8::12/128"],
+    ),
+    # Old versions of ip show the link as well, and then more than an address follows.
+    (
+        "2: eth0: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc noqueue qlen 1000\\    link/ether 02:00:00:00:00:01\n"
+        "2: eth0    inet 192.0.2.1/24 brd 192.0.2.255 scope global eth0\n",
+        ["192.0.2.1/24"],
+        [],
+    ),
+    ("", [], []),
+]
+
+
+def texts(items):
+    return ["%s/%d" % (item["address"], item["prefix"]) for item in items]
+
+
+@pytest.mark.parametrize("lines, ipv4, ipv6", ADDRESSES)
+def test_addresses(host, lines, ipv4, ipv6):
+    host.interface("eth0")
+    host.addresses = lines
+    found = host.read("interfaces")
+    assert list(found) == ["eth0"]
+    assert texts(found["eth0"]["ipv4"]) == ipv4
+    assert texts(found["eth0"]["ipv6"]) == ipv6
+
+
+@pytest.mark.parametrize(
+    "name, shown",
+    [
+        ("eth0.5", "eth0.5"),
+        ("eth0.5", "eth0.5@eth0"),
+        ("vlan5", "vlan5@bond0"),
+        ("a@b", "a@b"),
+        ("xenbr-mgmt_0", "xenbr-mgmt_0"),
+    ],
+)
+def test_names(host, name, shown):
+    host.interface(name)
+    host.addresses = "7: %s    inet 192.0.2.1/24 scope global eth0.5\\       valid_lft forever\n" % shown
+    host.routes["-4"] = "default via 192.0.2.254 dev %s \n" % name
+    found = host.read("interfaces")
+    assert list(found) == [name]
+    assert texts(found[name]["ipv4"]) == ["192.0.2.1/24"]
+    assert found[name]["default_route"]
+
+
+ROUTES = [
+    ("default via 192.0.2.254 dev eth0 \n", "", ["eth0"]),
+    ("default via 192.0.2.254 dev eth1 proto dhcp metric 100 \ndefault dev ppp0 scope link \n", "", ["eth1", "ppp0"]),
+    ("", "default via fe80::1 dev eth1 proto ra metric 1024 expires 1790sec pref medium\n", ["eth1"]),
+    ("default via inet6 fe80::1 dev eth0 \n", "", ["eth0"]),
+    (
+        "default proto static \\\tnexthop via 192.0.2.9 dev eth0 weight 1 \\\tnexthop via 198.51.100.2 dev eth1 weight 1 \n",
+        "",
+        ["eth0", "eth1"],
+    ),
+    ("unreachable default metric 100 \n", "unreachable default dev lo metric 4294967295 error -101 pref medium\n", []),
+    ("", "", []),
+]
+
+
+@pytest.mark.parametrize("ipv4, ipv6, expected", ROUTES)
+def test_default_routes(host, ipv4, ipv6, expected):
+    for name in ("eth0", "eth1", "ppp0"):
+        host.interface(name)
+    host.routes = {"-4": ipv4, "-6": ipv6}
+    found = host.read("interfaces")
+    assert [name for name in sorted(found) if found[name]["default_route"]] == expected
+
+
+def test_a_kernel_without_ipv6(host):
+    host.interface("eth0")
+    host.no_ipv6 = True
+    host.routes["-4"] = "default via 192.0.2.254 dev eth0 \n"
+    assert host.read("interfaces")["eth0"]["default_route"]
+
+
+@pytest.mark.parametrize(
+    "state, up",
+    [("up", True), ("unknown", True), ("down", False), ("lowerlayerdown", False), ("dormant", False)],
+)
+def test_up(host, state, up):
+    host.interface("eth0", state=state)
+    assert host.read("interfaces")["eth0"]["up"] is up
+
+
+BRIDGES = [
+    (["eth0"], False),
+    (["eth0", "vif1.0"], True),
+    (["vif12.3-emu"], True),
+    (["tap1.0"], True),
+    ([], False),
+    (["veth0", "vnet0"], False),
+]
+
+
+@pytest.mark.parametrize("ports, guests", BRIDGES)
+def test_bridges(host, ports, guests):
+    host.bridge("xenbr0", *ports)
+    host.interface("eth9")
+    found = host.read("interfaces")
+    assert found["xenbr0"]["guests"] is guests
+    assert found["xenbr0"]["bridge"] is None
+    for port in ports:
+        assert found[port]["bridge"] == "xenbr0"
+        assert found[port]["guests"] is False
+    assert (found["eth9"]["bridge"], found["eth9"]["guests"]) == (None, False)
+
+
+def test_a_host_without_ip_is_refused(host):
+    del host.programs["ip"]
+    with pytest.raises(ModuleFailed, match="ip"):
+        host.read("interfaces")
+
+
+# The listeners.
+
+LITTLE = sys.byteorder == "little"
+DECODED = [
+    ("00000000", "00000000", "0.0.0.0"),
+    ("0100007F", "7F000001", "127.0.0.1"),
+    ("0B0200C0", "C000020B", "192.0.2.11"),
+    ("0" * 32, "0" * 32, "::"),
+    ("00000000000000000000000001000000", "00000000000000000000000000000001", "::1"),
+    ("B80D0120000000000000000001000000", "20010DB8000000000000000000000001", "2001:db8::1"),
+    ("0000000000000000FFFF00000B0200C0", "00000000000000000000FFFFC000020B", "::ffff:192.0.2.11"),
+]
+
+
+@pytest.mark.parametrize("little, big, expected", DECODED)
+def test_decode_address(little, big, expected):
+    assert dom0_info.decode_address(little if LITTLE else big) == expected
+
+
+@given(st.binary(min_size=4, max_size=4) | st.binary(min_size=16, max_size=16))
+def test_decode_address_is_the_inverse_of_what_the_kernel_does(packed):
+    step = -1 if LITTLE else 1
+    octets = bytearray(packed)
+    text = "".join("%02X" % octet for at in range(0, len(octets), 4) for octet in octets[at : at + 4][::step])
+    family = socket.AF_INET if len(octets) == 4 else socket.AF_INET6
+    assert socket.inet_pton(family, dom0_info.decode_address(text)) == packed
+
+
+def line(number, local, state, inode):
+    address = DECODED[number][0 if LITTLE else 1]
+    peer = "0" * len(address)
+    rest = "00000000:00000000 00:00000000 00000000     0        0 %d 1 00000000fc2d9aef 100 0 0 10 0" % inode
+    return "   0: %s:%s %s:0000 %s %s" % (address, local, peer, state, rest)
+
+
+def test_listeners(host):
+    host.process(412, "python", "/usr/sbin/xend", sockets=["700", "701"])
+    host.process(413, "/usr/sbin/sshd", comm="sshd", sockets=["702"])
+    host.process(414, "gone")
+    host.tcp(
+        "tcp",
+        line(2, "1F42", "0A", 700),
+        line(2, "1F42", "01", 703),  # established
+        line(0, "0016", "0A", 702),
+        line(1, "1F40", "0A", 799),  # nobody's, as far as this process may see
+        "   9: truncated",
+    )
+    host.tcp("tcp6", line(3, "0016", "0A", 702), line(5, "1F42", "0A", 701), line(5, "1F42", "06", 0))
+    found = host.read("listeners")
+    columns = ["port", "address", "socket", "pid", "process"]
+    assert [tuple(item[column] for column in columns) for item in found] == [
+        (22, "0.0.0.0", "0.0.0.0:22", 413, "sshd"),
+        (22, "::", "[::]:22", 413, "sshd"),
+        (8000, "127.0.0.1", "127.0.0.1:8000", None, None),
+        (8002, "192.0.2.11", "192.0.2.11:8002", 412, "python"),
+        (8002, "2001:db8::1", "[2001:db8::1]:8002", 412, "python"),
+    ]
+
+
+def test_no_listeners_without_ipv6(host):
+    host.tcp("tcp")
+    assert host.read("listeners") == []
+
+
+def test_a_real_listener_is_found():
+    server = socket.socket()
+    try:
+        server.bind(("127.0.0.1", 0))
+        server.listen(1)
+        port = server.getsockname()[1]
+        found = run(dom0_info.main, {"gather_subset": ["listeners"]})["listeners"]
+    finally:
+        server.close()
+    (entry,) = [item for item in found if item["port"] == port]
+    assert entry["socket"] == "127.0.0.1:%d" % port
+    assert entry["pid"] == os.getpid()
+
+
+# Whence Ansible comes, and who else is in charge.
+
+CONTROL = [
+    # (environment of this process, of its parent, of the one above, what it is)
+    ("SSH_CONNECTION=192.0.2.1 50022 192.0.2.11 22", "", "", ("192.0.2.1", 22)),
+    ("PATH=/bin", "A=1\0SSH_CONNECTION=2001:db8::1 50022 2001:db8::11 2222\0B=2", "", ("2001:db8::1", 2222)),
+    ("", "", "SSH_CONNECTION=192.0.2.1 50022 192.0.2.11 22", ("192.0.2.1", 22)),
+    # The nearest counts: it may have come over several hosts.
+    ("", "SSH_CONNECTION=192.0.2.1 1 192.0.2.11 22", "SSH_CONNECTION=192.0.2.2 1 192.0.2.11 22", ("192.0.2.1", 22)),
+    ("SSH_CONNECTION=fe80::1%eth0 50022 fe80::2%eth0 22", "", "", ("fe80::1", 22)),
+    ("SSH_CONNECTION=::ffff:192.0.2.1 50022 ::ffff:192.0.2.11 22", "", "", ("192.0.2.1", 22)),
+    ("SSH_CONNECTION=::ffff:0:1 50022 ::1 22", "", "", ("::ffff:0:1", 22)),
+    ("MY_SSH_CONNECTION=192.0.2.1 50022 192.0.2.11 22", "SSH_CONNECTION=", "SSH_CONNECTION=UNKNOWN", None),
+    ("", "", "", None),
+]
+
+
+@pytest.mark.parametrize("own, parent, above, expected", CONTROL)
+def test_control(host, monkeypatch, own, parent, above, expected):
+    monkeypatch.setattr(control.os, "getpid", lambda: 300)
+    for pid, ppid, environment in (
+        (300, 200, own),
+        (200, 100, parent),
+        (100, 1, above),
+        (1, 0, "SSH_CONNECTION=a b c 1"),
+    ):
+        folder = host.proc.mkdir(str(pid))
+        folder.join("environ").write(environment + "\0")
+        folder.join("status").write("Name:\tx\nPid:\t%d\nPPid:\t%d\nTracerPid:\t0\n" % (pid, ppid))
+    found = host.read("control")
+    assert found == (expected and {"address": expected[0], "port": expected[1]})
+
+
+MANAGERS = [
+    ([], None, []),
+    (["/usr/bin/python3", "-s", "/usr/sbin/firewalld", "--nofork", "--nopid"], "ENABLED=no\n", ["firewalld"]),
+    (["systemctl", "status", "firewalld"], "# ENABLED=yes\nENABLED=no\n", []),
+    ([], "# ufw\nENABLED=yes\nLOGLEVEL=low\n", ["ufw"]),
+    (["/usr/sbin/firewalld"], "ENABLED='yes'\n", ["firewalld", "ufw"]),
+]
+
+
+@pytest.mark.parametrize("words, ufw, expected", MANAGERS)
+def test_firewall_managers(host, words, ufw, expected):
+    if words:
+        host.process(500, *words)
+    if ufw is not None:
+        host.etc.join("ufw.conf").write(ufw)
+    assert host.read("firewall_managers") == expected
+
+
+# The module.
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_everything_is_read_unless_told_otherwise(host, check):
+    host.tcp("tcp")
+    result = run(dom0_info.main, {}, check=check)
+    subsets = ["control", "firewall_managers", "interfaces", "listeners", "toolstack"]
+    assert sorted(set(result) - {"invocation"}) == ["changed"] + subsets
+    assert not result["changed"]
+
+
+def test_an_unknown_subset_is_refused(host):
+    with pytest.raises(ModuleFailed, match="routes"):
+        run(dom0_info.main, {"gather_subset": ["routes"]})
