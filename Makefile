@@ -8,7 +8,7 @@ JOBS ?= 2
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help harden audit test quick lint sanity unit molecule $(SCENARIOS:%=molecule-%) setup clean
+.PHONY: help harden audit test quick lint sanity unit molecule bench $(SCENARIOS:%=molecule-%) setup clean
 
 help: ## List the targets
 	@echo "xensec.hardening: secures Dom0 of every node of a Xen cluster"
@@ -43,6 +43,9 @@ molecule: setup ## All Molecule scenarios
 
 $(SCENARIOS:%=molecule-%): molecule-%: setup
 	@molecule test --no-command-borders --scenario-name $*
+
+bench: setup ## Measure what opening a connection costs through the packet filter, as ratios (about a minute, needs root)
+	@python tests/benchmarks/firewall.py
 
 setup: ## Install what the tests need, Debian packages where allowed, and .venv
 	@tools/setup lab tests

@@ -367,14 +367,20 @@ class Iptables(object):
             rules = [line for line in saved if line.startswith("-A ") and self.is_own(line.split()[1])]
             lines = [":%s - [0:0]" % chain for chain in self.chains(saved)] + rules
             lines += ["-I %s 1 -j %s" % (line.split()[1], self.chain) for line in saved if line in self.jumps]
-            files[path] = source[self.paths[tool]] if source else "\n".join(["*filter"] + lines + ["COMMIT", ""])
+            text = source[self.paths[tool]] if source else "\n".join(["*filter"] + lines + ["COMMIT", ""])
+            # Others may have put rules of theirs ahead of the jump since it was loaded.
+            hooked = [line for line in saved if line.startswith("-A %s " % self.hook)]
+            place = hooked.index(self.jump) + 1 if self.jump in hooked else 1
+            first, there = "-I %s 1 " % self.hook, "-I %s %d " % (self.hook, place)
+            files[path] = text.replace(first, there)
             jump = "%s -D %s -j %s" % (tool, self.hook, self.chain)
             own = "%s-save -t filter | sed -n 's/^:\\(%s\\(_[^ ]*\\)\\{0,1\\}\\) .*/\\1/p'" % (tool, self.chain)
             commands += [
                 "while %s 2>/dev/null; do :; done" % jump,
                 "for chain in $(%s); do %s -F $chain; done" % (own, tool),
                 "for chain in $(%s); do %s -X $chain; done" % (own, tool),
-                "%s-restore --noflush %s" % (tool, path),
+                "%s-restore --noflush %s || sed 's/^%s/%s/' %s | %s-restore --noflush"
+                % (tool, path, there, first, path, tool),
             ]
         return files, "\n".join(commands)
 
