@@ -51,7 +51,11 @@ def lint(session: nox.Session) -> None:
         env={"MYPYPATH": str(CACHE / "collections")},
     )
     session.run("yamllint", "--strict", ".")
-    session.run("ansible-lint", "--offline", "--strict", "--profile=production")
+    # Without it ansible-lint looks for the collection where some other run may have installed it, or nowhere.
+    session.run(
+        *("ansible-lint", "--offline", "--strict", "--profile=production"),
+        env={"ANSIBLE_COLLECTIONS_PATH": str(CACHE / "collections")},
+    )
 
 
 @nox.session
