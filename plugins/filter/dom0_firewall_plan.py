@@ -18,7 +18,7 @@ options:
   _input:
     description: >-
       The settings, as the role's variables without their prefix: management_sources, services, guest_services,
-      ssh_port, precheck.
+      allow_broad_sources, ssh_port, precheck.
     type: dict
     required: true
   host:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.xensec.hardening.plugins.plugin_utils.networks import check_networks
+from ansible_collections.xensec.hardening.plugins.plugin_utils.networks import check_networks, require_flag
 
 # Interfaces of guests, by the names that Xen's scripts give them; they come and go, so they need not be there.
 GUEST_INTERFACES = ("vif", "tap")
@@ -51,7 +52,45 @@ def check_port(value: object, name: str) -> str:
     return "-".join(str(int(number)) for number in numbers)
 
 
-def check_service(raw: Mapping[str, Any]) -> Service:
+def merge_ports(ports: Sequence[str]) -> tuple[str, ...]:
+    """Return the ports in their order, those that overlap as one: nft takes no set in which two do."""
+    merged: list[list[int]] = []
+    for first, last in sorted((int(first), int(last or first)) for first, _dash, last in map(split_range, ports)):
+        if merged and first <= merged[-1][1]:
+            merged[-1][1] = max(last, merged[-1][1])
+        else:
+            merged.append([first, last])
+    return tuple(str(first) if first == last else f"{first}-{last}" for first, last in merged)
+
+
+def split_range(port: str) -> tuple[str, str, str]:
+    return port.partition("-")
+
+
+def check_interface(value: object, name: str) -> str:
+    """Return the name of an interface; one that ends in * stands for all that begin so."""
+    interface = str(value)
+    # What the kernel takes as a name (net/core/dev.c, dev_valid_name), less what would end it in a ruleset.
+    if not re.fullmatch(r"[^\s/:\"'\\*]{1,15}\*?", interface):
+        raise ValueError(
+            f"the service {name!r} names the interface {value!r}, which no interface can be called: "
+            "write a name such as eth1, or one that ends in * for all that begin so"
+        )
+    return interface
+
+
+def check_sources(values: object, allow_broad: bool = False) -> tuple[str, ...]:
+    """Return the networks that something is admitted from, checked."""
+    try:
+        return tuple(str(network) for network in check_networks(values, allow_broad=allow_broad))
+    except ValueError as error:
+        # Here the option has another name, and there is none to admit everybody.
+        remedy, broad, _rest = str(error).partition(", or set allow_broad=true")
+        remedy = remedy.partition(", or set allow_any=true")[0]
+        raise ValueError(remedy + (", or set dom0_firewall_allow_broad_sources: true" if broad else "")) from None
+
+
+def check_service(raw: Mapping[str, Any], allow_broad: bool = False) -> Service:
     name = raw.get("name")
     if not isinstance(name, str) or not name:
         raise ValueError(f"the service {dict(raw)!r} has no name: give it one")
@@ -75,23 +114,23 @@ def check_service(raw: Mapping[str, Any]) -> Service:
             "name some, or leave sources out to admit everybody"
         )
     try:
-        networks = tuple(str(network) for network in check_networks(sources)) if sources is not None else ()
+        networks = check_sources(sources, allow_broad) if sources is not None else ()
     except ValueError as error:
         raise ValueError(f"the sources of the service {name!r}: {error}") from error
     return Service(
         name=name,
         protocol=protocol,
-        ports=tuple(sorted({check_port(port, name) for port in ports}, key=lambda port: int(port.split("-")[0]))),
+        ports=merge_ports([check_port(port, name) for port in ports]),
         sources=networks,
-        interfaces=tuple(str(interface) for interface in raw.get("interfaces") or ()),
+        interfaces=tuple(check_interface(interface, name) for interface in raw.get("interfaces") or ()),
     )
 
 
-def check_services(raw: Sequence[Mapping[str, Any]]) -> list[Service]:
+def check_services(raw: Sequence[Mapping[str, Any]], allow_broad: bool = False) -> list[Service]:
     """Return the services; the same one given twice counts once."""
     found: dict[str, Service] = {}
     for item in raw:
-        service = check_service(item)
+        service = check_service(item, allow_broad)
         if found.setdefault(service.name, service) != service:
             raise ValueError(
                 f"two services are named {service.name!r} and differ: give one of them another name, or make them one"
@@ -130,11 +169,10 @@ def check_control(control: Mapping[str, Any] | None, sources: Sequence[str], ser
             "dom0_firewall_management_sources admits it; the rollback guards against a mistake all the same"
         ]
     address = ipaddress.ip_address(control["address"])
-    admitted = [
-        *sources,
-        *(source for service in services if admits_port(service, control["port"]) for source in service.sources),
-    ]
-    everybody = any(admits_port(service, control["port"]) and not service.sources for service in services)
+    # Of a service that is admitted on some interfaces only, it is not known whether this connection is on one of them.
+    ways = [service for service in services if admits_port(service, control["port"]) and not service.interfaces]
+    admitted = [*sources, *(source for service in ways for source in service.sources)]
+    everybody = any(not service.sources for service in ways)
     if not everybody and not any(address in ipaddress.ip_network(source) for source in admitted):
         raise ValueError(
             f"this run comes in from {address}, which dom0_firewall_management_sources does not admit: "
@@ -144,8 +182,8 @@ def check_control(control: Mapping[str, Any] | None, sources: Sequence[str], ser
 
 
 def admits_port(service: Service, port: int) -> bool:
-    bounds = [item.partition("-") for item in service.ports]
-    return service.protocol == "tcp" and any(int(first) <= port <= int(last or first) for first, _, last in bounds)
+    bounds = [split_range(item)[::2] for item in service.ports]
+    return service.protocol == "tcp" and any(int(first) <= port <= int(last or first) for first, last in bounds)
 
 
 # --- nftables -----------------------------------------------------------------------------------------------
@@ -361,15 +399,16 @@ def dom0_firewall_plan(settings: Mapping[str, Any], host: str, facts: Mapping[st
             "dom0_firewall_management_sources is empty, so nobody could log in any more: "
             "list the networks your operators, and Ansible, come from"
         )
+    broad = require_flag("dom0_firewall_allow_broad_sources", settings["allow_broad_sources"])
     try:
-        management = [str(network) for network in check_networks(list(settings["management_sources"]))]
+        management = check_sources(settings["management_sources"], broad)
     except ValueError as error:
         raise ValueError(f"dom0_firewall_management_sources: {error}") from error
     control = facts.get("control")
     ports = sorted({int(settings["ssh_port"]), *([int(control["port"])] if control else [])})
     ssh = {"name": "ssh", "ports": ports, "sources": management}
-    services = check_services([ssh, *settings["services"]])
-    guest_services = check_services(settings["guest_services"])
+    services = check_services([ssh, *settings["services"]], broad)
+    guest_services = check_services(settings["guest_services"], broad)
     warnings = interface_warnings([*services, *guest_services], list(facts["interfaces"]))
     if settings["precheck"]:
         warnings += check_control(control, management, services)
