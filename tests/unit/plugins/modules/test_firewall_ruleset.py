@@ -127,7 +127,7 @@ class Host(object):
         self.programs = {}
         self.stand_in = None
         self.commands = []
-        self.active = False
+        self.active = set()
 
     def use_programs(self):
         if self.kind == "stand-in":
@@ -168,17 +168,19 @@ class Host(object):
                 os.symlink(str(unit), str(link))
             elif words[0] == "disable" and link.check(link=1):
                 os.unlink(str(link))
-            if words[:2] == ["enable", "--now"] and not self.active:
-                self.start()
-            self.active = words[0] == "enable" and (self.active or words[1] == "--now")
+            if words[:2] == ["enable", "--now"] and words[-1] not in self.active:
+                self.start(words[-1])
+                self.active.add(words[-1])
+            if words[0] == "disable":
+                self.active.discard(words[-1])
         return 0, "", ""
 
-    def start(self):
+    def start(self, name="xensec-firewall-test"):
         """Do what the boot does."""
-        unit = self.units.join("xensec-firewall-test.service")
+        unit = self.units.join(name + ".service")
         if not self.running.check():
-            assert self.call("sh", str(self.init.join("xensec-firewall-test")), "stop") == ""
-            assert self.call("sh", str(self.init.join("xensec-firewall-test")), "start") == ""
+            assert self.call("sh", str(self.init.join(name)), "stop") == ""
+            assert self.call("sh", str(self.init.join(name)), "start") == ""
             return
         for command in re.findall(r"^ExecStart=(.*)$", unit.read(), re.M):
             words = command.lstrip("-").split()
@@ -294,6 +296,13 @@ def namespace():
         os.close(home)
 
 
+def as_method(function):
+    def method(module, command, **more):
+        return function(module, command, **more)
+
+    return method
+
+
 def make_host(request, kind):
     root = request.getfixturevalue("tmpdir").mkdir("host")
     monkeypatch = request.getfixturevalue("monkeypatch")
@@ -318,9 +327,8 @@ def make_host(request, kind):
     monkeypatch.setattr(
         basic.AnsibleModule, "get_bin_path", lambda module, name, *rest, **more: made.programs.get(name)
     )
-    monkeypatch.setattr(
-        basic.AnsibleModule, "run_command", lambda module, command, **more: made.run_command(module, command, **more)
-    )
+    # A method of the class, so that its first argument is the module.
+    monkeypatch.setattr(basic.AnsibleModule, "run_command", as_method(made.run_command))
     return made
 
 
@@ -773,3 +781,201 @@ def test_the_longest_name_fits(iptables):
     assert run(firewall_ruleset.main, args)["changed"]
     assert not run(firewall_ruleset.main, args)["changed"]
     assert "-N XENSEC_" + name.upper() in iptables.call("iptables", "-S")
+
+
+# --- the transaction ------------------------------------------------------------------------------------------
+
+
+def take_back(host):
+    """Do what the host's own timer does."""
+    return host.call("sh", str(host.run_folder.join("firewall-test.rollback")))
+
+
+@pytest.fixture
+def no_timer(monkeypatch):
+    """The timer is never started, so that each test says when it fires."""
+    monkeypatch.setattr(transaction.Transaction, "arm_systemd", lambda self, timeout: None)
+    monkeypatch.setattr(transaction.Transaction, "arm_process", lambda self, timeout: None)
+
+
+@pytest.fixture(params=["nftables", "iptables", "legacy"])
+def armed(request, no_timer):
+    return make_host(request, request.param)
+
+
+def load(host, **args):
+    return host.run(step="load", confirm_timeout=30, **args)
+
+
+def test_a_loaded_change_is_not_permanent_before_it_is_confirmed(armed):
+    before = armed.files()
+    result = load(armed)
+    assert result["pending"] and result["changed"] and result["confirm_timeout"] == 30
+    assert "8002" in armed.ours()
+    changed = {path for path in armed.files() if before.get(path) != armed.files()[path]}
+    assert {path.split(os.sep)[0] for path in changed} == {"state", "run"}
+    confirmed = armed.run(step="confirm", confirm_timeout=30)
+    assert confirmed["changed"] and "pending" not in confirmed
+    assert not armed.run()["changed"]
+    assert not armed.run_folder.join("firewall-test.rollback").check(), "the timer would find nothing to do"
+
+
+@pytest.mark.parametrize("first", [None, OTHER_RULES])
+def test_an_unconfirmed_change_is_taken_back_whole(armed, first):
+    if first:
+        armed.run(**first)
+    before = rules_of_all(armed)
+    load(armed)
+    assert rules_of_all(armed) != before
+    take_back(armed)
+    assert rules_of_all(armed) == before
+    assert armed.run(step="status")["undone"]
+    with pytest.raises(ModuleFailed) as caught:
+        armed.run(step="confirm", confirm_timeout=30)
+    assert "too late" in str(caught.value)
+    assert rules_of_all(armed) == before
+    # The next try is as good as the first.
+    assert load(armed)["pending"]
+    armed.run(step="confirm", confirm_timeout=30)
+    assert not armed.run()["changed"]
+
+
+def rules_of_all(host):
+    """What the packet filter holds, chain by chain: the order of chains in a listing means nothing."""
+    if host.backend == "nftables":
+        return host.kernel()
+    lines = [tool + line for tool in ("iptables", "ip6tables") for line in host.call(tool, "-S").splitlines()]
+    return sorted(lines, key=lambda line: line.split()[:2])
+
+
+def test_a_change_behind_the_modules_back_is_what_comes_back(armed):
+    """Not what the files say: somebody may have let himself in by hand."""
+    armed.run(**OTHER_RULES)
+    if armed.backend == "nftables":
+        armed.call("nft", "add", "chain", "inet", "xensec_test", "by_hand")
+    else:
+        armed.call("iptables", "-N", "XENSEC_TEST_BY_HAND")
+    load(armed)
+    take_back(armed)
+    assert "by_hand" in json.dumps(armed.kernel()).lower()
+
+
+def test_a_second_run_waits_for_the_first(armed):
+    load(armed)
+    held = armed.kernel()
+    with pytest.raises(ModuleFailed) as caught:
+        load(armed, **OTHER_RULES)
+    assert "wait" in str(caught.value) and "run this again" in str(caught.value)
+    assert armed.kernel() == held
+
+
+def test_check_mode_arms_nothing(armed):
+    before = armed.snapshot()
+    result = armed.run(check=True, step="load", confirm_timeout=30)
+    assert result["changed"] and "pending" not in result
+    assert armed.snapshot() == before
+
+
+def test_a_host_that_cannot_arm_is_left_alone(pretend, monkeypatch):
+    monkeypatch.setattr(transaction, "SYSTEMD", str(pretend.running))
+    systemctl = pretend.run_command
+
+    def failing(module, command, **more):
+        return (1, "", "no bus\n") if command[0] == "systemd-run" else systemctl(module, command, **more)
+
+    monkeypatch.setattr(basic.AnsibleModule, "run_command", as_method(failing))
+    with pytest.raises(ModuleFailed) as caught:
+        load(pretend)
+    assert "nothing was changed" in str(caught.value)
+    assert pretend.stand_in.tables == {}
+    assert not pretend.run_folder.join("firewall-test.armed").check()
+
+
+@pytest.mark.parametrize("seconds", [9, 3601, -1])
+def test_times_that_prove_nothing_are_refused(pretend, seconds):
+    pretend.refused(["confirm_timeout=%d" % seconds, "10 to 3600"], confirm_timeout=seconds)
+
+
+# --- what other roles register --------------------------------------------------------------------------------
+
+DOM0 = {
+    "nftables": """
+table inet xensec_dom0 {
+  chain registered {
+  }
+  chain input {
+    type filter hook input priority 0; policy accept;
+    jump registered
+    tcp dport 1-65535 reject with tcp reset
+  }
+}
+""",
+    "iptables": ["# registered", "-A XENSEC_DOM0 -p tcp -j REJECT --reject-with tcp-reset"],
+    "ip6tables": ["# registered", "-A XENSEC_DOM0 -p tcp -j REJECT --reject-with tcp-reset"],
+}
+AGENT = {
+    "nftables": ["tcp dport 9100 accept"],
+    "iptables": ["-A XENSEC_DOM0 -p tcp -m multiport --dports 9100 -j RETURN"],
+    "ip6tables": [],
+}
+OTHER_AGENT = {
+    "nftables": ["tcp dport 9200 accept"],
+    "iptables": ["-A XENSEC_DOM0 -p tcp -m multiport --dports 9200 -j RETURN"],
+    "ip6tables": [],
+}
+
+
+def register(host, name, rules, check=False):
+    args = {"name": name, "backend": host.backend, "registers": rules, "state": "present" if rules else "absent"}
+    return run(firewall_ruleset.main, args, check=check)
+
+
+def dom0(host):
+    return run(firewall_ruleset.main, dict(DOM0, name="dom0", backend=host.backend))
+
+
+def held(host):
+    if host.stand_in:
+        return host.stand_in.tables.get("inet xensec_dom0", "")
+    if host.backend == "nftables":
+        return host.call("nft", "list", "table", "inet", "xensec_dom0")
+    return host.call("iptables", "-S", "XENSEC_DOM0")
+
+
+def test_the_order_of_roles_does_not_matter(host):
+    register(host, "agent", AGENT)
+    dom0(host)
+    register(host, "other", OTHER_AGENT)
+    one = host.configuration.join("dom0.%s" % ("nft" if host.backend == "nftables" else "iptables")).read()
+    register(host, "other", None)
+    register(host, "agent", None)
+    register(host, "other", OTHER_AGENT)
+    register(host, "agent", AGENT)
+    assert one == host.configuration.join("dom0.%s" % ("nft" if host.backend == "nftables" else "iptables")).read()
+    if not host.stand_in:
+        # The admission comes before the rejection.
+        assert held(host).index("9100") < held(host).lower().rindex("reject")
+    assert "9100" in one and "9200" in one
+    for again in (register(host, "agent", AGENT), dom0(host)):
+        assert not again["changed"]
+
+
+def test_what_is_taken_back_is_gone(host):
+    register(host, "agent", AGENT)
+    dom0(host)
+    before = host.snapshot()
+    assert register(host, "agent", None, check=True)["changed"]
+    assert host.snapshot() == before
+    assert register(host, "agent", None)["changed"]
+    if not host.stand_in:
+        assert "9100" not in held(host)
+    assert not register(host, "agent", None)["changed"]
+
+
+def test_nothing_is_registered_while_a_change_waits_for_its_confirmation(pretend, no_timer):
+    dom0(pretend)
+    changed = dict(DOM0, nftables=DOM0["nftables"].replace("65535", "65534"))
+    run(firewall_ruleset.main, dict(changed, name="dom0", backend="nftables", step="load", confirm_timeout=30))
+    with pytest.raises(ModuleFailed) as caught:
+        register(pretend, "agent", AGENT)
+    assert "waits for its confirmation: run this again in" in str(caught.value)
