@@ -132,7 +132,8 @@ def test_guests_are_untouched_among_themselves(machines, source, target, bridge_
     else:
         answer = machines[source].check_output(" ".join(map(shlex.quote, command)))
     assert answer.strip() == "open"
-    machines["node4"].check_output("sysctl -q --system")
+    for node in ("node4", "node5"):
+        machines[node].check_output("sysctl -q --system")
 
 
 def test_a_guest_that_takes_a_managers_address_is_still_a_guest():
@@ -245,6 +246,17 @@ def test_an_address_that_would_be_locked_out_is_refused_beforehand(machines):
     assert {node: listing(machines[node]) for node in NODES} == before
 
 
+def test_behind_a_jump_host_it_is_the_jump_hosts_address_that_counts():
+    controller = ADDRESSES["node1"]["management"]["ipv4"].rsplit(".", 1)[0] + ".1"
+    variables = {
+        "ansible_ssh_common_args": "-o ProxyJump=gateway1",
+        "dom0_firewall_management_sources": [controller],
+    }
+    done = subprocess.run(playbook(variables=variables, limit="node2"), capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert f"this run comes in from {ADDRESSES['gateway1']['management']['ipv4']}" in done.stdout + done.stderr
+
+
 def test_a_fatal_change_is_taken_back_by_the_host(machines):
     before = {node: listing(machines[node]) for node in NODES}
     done = subprocess.run(playbook(variables=FATAL), capture_output=True, text=True, check=False, timeout=300)
@@ -285,7 +297,7 @@ def killed_controller(node):
         process.wait()
 
 
-@pytest.mark.parametrize("name", ["node2", "node4"])
+@pytest.mark.parametrize("name", ["node2", "node4", "node5"])
 def test_a_killed_controller_locks_nobody_out(machines, name):
     before = listing(machines[name])
     killed_controller(name)
