@@ -19,11 +19,13 @@ CACHE = ROOT / ".cache"
 nox.options.default_venv_backend = "none"
 nox.options.sessions = ["lint", "sanity", "unit", "unit_hosts"]
 
-# The last releases for the Pythons of old hosts; ansible only for its module_utils.
+# The last releases for the Pythons of old hosts.
 HOST_PYTHONS = {
-    "2.7": ["pytest==4.6.11", "hypothesis==4.57.1", "ansible==2.9.27"],
-    "3.6": ["pytest==7.0.1", "hypothesis==6.31.6", "ansible==2.9.27"],
+    "2.7": ["pytest==4.6.11", "hypothesis==4.57.1"],
+    "3.6": ["pytest==7.0.1", "hypothesis==6.31.6"],
 }
+# The last ansible-core that manages such hosts sends them these module_utils.
+HOST_ANSIBLE = "ansible-core==2.16.14"
 HOST_TESTS = ["tests/unit/plugins/modules", "tests/unit/plugins/module_utils"]
 
 
@@ -108,19 +110,21 @@ def unit_hosts(session: nox.Session, version: str) -> None:
     python = find_python(version)
     if not python:
         session.skip(f"Python {version} is not installed here, so the modules were not tried on it")
-    folder = CACHE / f"python{version}"
+    folder, core = CACHE / f"python{version}", CACHE / HOST_ANSIBLE
+    if not core.exists():
+        making = CACHE / "ansible-core.new"
+        shutil.rmtree(making, ignore_errors=True)
+        session.run(
+            *("python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"),
+            *("--ignore-requires-python", "--target", str(making), HOST_ANSIBLE),
+        )
+        making.rename(core)
     if not (folder / "ready").exists():
         # The last virtualenv that still makes environments for Python 2.7 and 3.6.
-        session.run("python3", "-m", "venv", str(CACHE / "virtualenv"), external=True)
+        session.run("python", "-m", "venv", str(CACHE / "virtualenv"))
         session.run(str(CACHE / "virtualenv/bin/pip"), "install", "--quiet", "virtualenv==20.21.1", external=True)
         session.run(
-            str(CACHE / "virtualenv/bin/python"),
-            "-m",
-            "virtualenv",
-            "--quiet",
-            "-p",
-            python,
-            str(folder),
+            *(str(CACHE / "virtualenv/bin/python"), "-m", "virtualenv", "--quiet", "-p", python, str(folder)),
             external=True,
         )
         session.run(str(folder / "bin/pip"), "install", "--quiet", *HOST_PYTHONS[version], external=True)
@@ -128,6 +132,7 @@ def unit_hosts(session: nox.Session, version: str) -> None:
     session.run(
         *(str(folder / "bin/python"), "-m", "pytest", "-p", "no:cacheprovider", "-c", os.devnull),
         *("--rootdir", str(ROOT), "-q", "-ra", *HOST_TESTS),
+        env={"PYTHONPATH": str(core)},
         external=True,
     )
 
