@@ -20,7 +20,8 @@ INIT_SCRIPTS = "/etc/init.d"
 INIT_LINKS = "/etc/rcS.d"
 IPV6 = "/proc/net/if_inet6"
 SBIN = ["/sbin", "/usr/sbin"]
-HOOKS = ["INPUT", "FORWARD"]
+# The built-in chains, by table of iptables, that a ruleset may be called from.
+HOOKS = {"filter": ["INPUT", "FORWARD"], "raw": ["PREROUTING"]}
 # The place in a list of rules where those go that other roles have registered.
 REGISTERED = "# registered"
 UNIT = """\
@@ -182,14 +183,20 @@ class Nftables(object):
 
 
 class Iptables(object):
-    """The ruleset as chains of iptables and ip6tables: XENSEC_NAME, which the hook jumps to, and those named after it."""
+    """The ruleset as chains of iptables and ip6tables: XENSEC_NAME, which the hook jumps to, and those named after it.
+
+    One that guards what is forwarded may have them in the table raw as well, ahead of connection tracking and of routing.
+    """
 
     seamless = False
 
     def __init__(self, module, name, tool, hook):
         self.module = module
         self.chain = "XENSEC_" + name.upper()
-        self.hook = hook
+        # The built-in chain that calls ours, by table.
+        self.hooks = {"filter": hook}
+        if hook == "FORWARD":
+            self.hooks["raw"] = "PREROUTING"
         self.tools = [tool]
         tool6 = module.get_bin_path("ip6tables", opt_dirs=SBIN)
         # Without IPv6 in the kernel there is nothing to guard, and ip6tables cannot work.
@@ -200,8 +207,6 @@ class Iptables(object):
         )
         self.ipset = module.get_bin_path("ipset", opt_dirs=SBIN)
         self.sets_path = os.path.join(CONFIGURATION, name + ".ipset")
-        self.jump = "-A %s -j %s" % (self.hook, self.chain)
-        self.jumps = ["-A %s -j %s" % (hook, self.chain) for hook in HOOKS]
 
     @staticmethod
     def find(module):
@@ -213,7 +218,7 @@ class Iptables(object):
         :arg registered: rules that other roles have put down, by tool, to go where the ruleset says C(# registered).
         """
         given = [to_text(rule).strip() for rule in params["iptables"] + params["ip6tables"]]
-        broken = [rule for rule in given if rule != REGISTERED and not self.is_rule(rule)]
+        broken = [rule for rule in given if rule != REGISTERED and not self.is_rule(self.split(rule)[1])]
         if broken or not given:
             problem = "%r is not a rule of the chain %s" % (broken[0], self.chain) if broken else "there is no rule"
             self.module.fail_json(
@@ -223,16 +228,27 @@ class Iptables(object):
         found = {}
         for tool in self.tools:
             name = os.path.basename(tool)
-            rules = []
+            rules = dict((table, []) for table in self.hooks)
             for rule in params[name]:
-                rules += registered.get(name, []) if rule == REGISTERED else self.spread(to_text(rule), params["sets"])
-            chains = sorted(set([self.chain] + [rule.split()[1] for rule in rules]))
-            lines = ["*filter"] + [":%s - [0:0]" % chain for chain in chains]
-            lines += ["-I %s 1 -j %s" % (self.hook, self.chain)]
-            found[self.paths[tool]] = "\n".join(lines + rules + ["COMMIT", ""])
+                table, rule = self.split(to_text(rule).strip())
+                rules[table] += registered.get(name, []) if rule == REGISTERED else self.spread(rule, params["sets"])
+            tables = [table for table in sorted(rules) if rules[table] or table == "filter"]
+            found[self.paths[tool]] = "".join(self.section(table, rules[table]) for table in tables)
         if self.ipset and params["sets"]:
             found[self.sets_path] = self.set_commands(params["sets"])
         return found
+
+    def split(self, rule):
+        """Return the table a rule is for, and the rule without it."""
+        words = rule.split(None, 2)
+        return (words[1], words[2]) if words[:1] == ["-t"] and words[1] in self.hooks else ("filter", rule)
+
+    def section(self, table, rules):
+        """One table as iptables-restore reads it."""
+        chains = sorted(set([self.chain] + [rule.split()[1] for rule in rules]))
+        lines = ["*" + table] + [":%s - [0:0]" % chain for chain in chains]
+        lines += ["-I %s 1 -j %s" % (self.hooks[table], self.chain)]
+        return "\n".join(lines + rules + ["COMMIT", ""])
 
     @staticmethod
     def set_commands(sets):
@@ -276,19 +292,27 @@ class Iptables(object):
         if self.ipset:
             commands.append("-%s restore -exist -file %s" % (self.ipset, self.sets_path))
         for tool in self.tools:
-            commands.append("-%s -D %s -j %s" % (tool, self.hook, self.chain))
+            for table in sorted(self.hooks):
+                commands.append("-%s -D %s -j %s" % (self.tool(tool, table), self.hooks[table], self.chain))
             commands.append("%s-restore --noflush %s" % (tool, self.paths[tool]))
         return commands
 
-    def saved(self, tool):
-        """The lines of the filter table that belong to the hooks or to our chains."""
-        code, output, dummy = self.module.run_command([tool + "-save", "-t", "filter"])
+    @staticmethod
+    def tool(tool, table):
+        return tool if table == "filter" else "%s -t %s" % (tool, table)
+
+    def jumps(self, table):
+        return ["-A %s -j %s" % (hook, self.chain) for hook in HOOKS[table]]
+
+    def saved(self, tool, table):
+        """The lines of the table that belong to the hooks or to our chains."""
+        code, output, dummy = self.module.run_command([tool + "-save", "-t", table])
         found = []
         for line in to_text(output).splitlines() if code == 0 else []:
             words = line.split()
             if line.startswith(":") and self.is_own(words[0][1:]):
                 found.append(words[0] + " -")
-            elif words[:1] == ["-A"] and (words[1] in HOOKS or self.is_own(words[1])):
+            elif words[:1] == ["-A"] and (words[1] in HOOKS[table] or self.is_own(words[1])):
                 found.append(line)
         return found
 
@@ -297,22 +321,31 @@ class Iptables(object):
 
     def listing(self):
         found = []
-        for tool in self.tools:
-            lines = self.saved(tool)
-            hooked = [line for line in lines if line.startswith("-A %s " % self.hook)]
-            before = hooked[: hooked.index(self.jump)] if self.jump in hooked else []
+        for tool, table in self.places():
+            lines = self.saved(tool, table)
+            hooked = [line for line in lines if line.startswith("-A %s " % self.hooks[table])]
+            place = self.place(lines, table)
             found += [line for line in lines if line.startswith(":") or self.is_own(line.split()[1])]
             # An accept ahead of the jump lets packets past our chain, so it counts as a change to it.
-            found += [line for line in before if line.endswith("-j ACCEPT")]
-            found += [line for line in lines if line in self.jumps]
+            found += [line for line in hooked[: place - 1] if line.endswith("-j ACCEPT")]
+            found += [line for line in lines if line in self.jumps(table)]
         named = set(MATCH_SET.findall("\n".join(found)))
         sets = self.own_sets() if named else {}
         found += [line for name in sorted(named) for line in sets.get(name, [])]
         return "\n".join(found) or None
 
-    def unhook(self, saved):
+    def places(self):
+        return [(tool, table) for tool in self.tools for table in sorted(self.hooks)]
+
+    def place(self, saved, table):
+        """The number of the rule that calls our chain; 1 where there is none."""
+        hooked = [line for line in saved if line.startswith("-A %s " % self.hooks[table])]
+        jump = "-A %s -j %s" % (self.hooks[table], self.chain)
+        return hooked.index(jump) + 1 if jump in hooked else 1
+
+    def unhook(self, saved, table):
         """Commands that delete the jumps to our chain, from whichever hook."""
-        return ["-D" + line[2:] for line in saved if line in self.jumps]
+        return ["-D" + line[2:] for line in saved if line in self.jumps(table)]
 
     def restore(self, tool, text, *options):
         code, dummy, error = self.module.run_command([tool + "-restore", "--noflush"] + list(options), data=text)
@@ -324,15 +357,22 @@ class Iptables(object):
             command = [self.ipset, "restore", "-exist"]
             self.module.run_command(command, data=files[self.sets_path], check_rc=True)
         for tool in self.tools:
-            saved = self.saved(tool)
-            hook = "-I %s 1" % self.hook
-            commands = self.unhook(saved) + [hook]
-            text = files[self.paths[tool]].replace(hook, "\n".join(commands), 1)
-            # Chains that the new ruleset has no more: emptied before, deleted once nothing jumps there.
-            gone = [chain for chain in self.chains(saved) if ":%s " % chain not in text]
-            text = text.replace("*filter\n", "*filter\n" + "".join("-F %s\n" % chain for chain in gone), 1)
-            text = text.replace("COMMIT\n", "".join("-X %s\n" % chain for chain in gone) + "COMMIT\n", 1)
+            text = "".join(self.replacement(tool, table, files[self.paths[tool]]) for table in sorted(self.hooks))
             self.restore(tool, text, *options)
+
+    def replacement(self, tool, table, text):
+        """One table of the text, and the commands that take away what the kernel holds of ours in it."""
+        head, found, rest = text.partition("*%s\n" % table)
+        saved = self.saved(tool, table)
+        if not found:
+            return self.removal(table, self.unhook(saved, table), self.chains(saved)) if self.chains(saved) else ""
+        text = rest.partition("COMMIT\n")[0]
+        hook = "-I %s 1" % self.hooks[table]
+        text = text.replace(hook, "\n".join(self.unhook(saved, table) + [hook]), 1)
+        # Chains that the new ruleset has no more: emptied before, deleted once nothing jumps there.
+        gone = [chain for chain in self.chains(saved) if ":%s " % chain not in text]
+        emptied, deleted = ("".join("-%s %s\n" % (verb, chain) for chain in gone) for verb in "FX")
+        return "*%s\n" % table + emptied + text + deleted + "COMMIT\n"
 
     def check(self, files):
         """Fail where the ruleset could not be loaded."""
@@ -340,9 +380,10 @@ class Iptables(object):
         self.load(dict((path, MATCH_SET.sub("", files[path])) for path in files), "--test")
 
     def unload(self):
-        for tool in self.tools:
-            saved = self.saved(tool)
-            self.restore(tool, self.removal(self.unhook(saved), self.chains(saved)))
+        for tool, table in self.places():
+            saved = self.saved(tool, table)
+            if self.chains(saved):
+                self.restore(tool, self.removal(table, self.unhook(saved, table), self.chains(saved)))
         self.clean()
 
     def clean(self):
@@ -351,9 +392,16 @@ class Iptables(object):
             self.module.run_command([self.ipset, "destroy", name])
 
     @staticmethod
-    def removal(unhook, chains):
+    def removal(table, unhook, chains):
         lines = unhook + ["-F " + chain for chain in chains] + ["-X " + chain for chain in chains]
-        return "\n".join(["*filter"] + lines + ["COMMIT", ""])
+        return "\n".join(["*" + table] + lines + ["COMMIT", ""])
+
+    def held(self, table, saved):
+        """What the kernel holds of ours in the table, as iptables-restore reads it."""
+        rules = [line for line in saved if line.startswith("-A ") and self.is_own(line.split()[1])]
+        lines = [":%s - [0:0]" % chain for chain in self.chains(saved)] + rules
+        lines += ["-I %s 1 -j %s" % (line.split()[1], self.chain) for line in saved if line in self.jumps(table)]
+        return "\n".join(["*" + table] + lines + ["COMMIT", ""])
 
     def way_back(self, folder, source):
         """Return the files, by path, and the shell commands that bring back what the kernel holds now.
@@ -363,25 +411,27 @@ class Iptables(object):
         files, commands = {}, []
         for tool in self.tools:
             path = os.path.join(folder, os.path.basename(self.paths[tool]) + ".before")
-            saved = self.saved(tool)
-            rules = [line for line in saved if line.startswith("-A ") and self.is_own(line.split()[1])]
-            lines = [":%s - [0:0]" % chain for chain in self.chains(saved)] + rules
-            lines += ["-I %s 1 -j %s" % (line.split()[1], self.chain) for line in saved if line in self.jumps]
-            text = source[self.paths[tool]] if source else "\n".join(["*filter"] + lines + ["COMMIT", ""])
-            # Others may have put rules of theirs ahead of the jump since it was loaded.
-            hooked = [line for line in saved if line.startswith("-A %s " % self.hook)]
-            place = hooked.index(self.jump) + 1 if self.jump in hooked else 1
-            first, there = "-I %s 1 " % self.hook, "-I %s %d " % (self.hook, place)
-            files[path] = text.replace(first, there)
-            jump = "%s -D %s -j %s" % (tool, self.hook, self.chain)
-            own = "%s-save -t filter | sed -n 's/^:\\(%s\\(_[^ ]*\\)\\{0,1\\}\\) .*/\\1/p'" % (tool, self.chain)
-            commands += [
-                "while %s 2>/dev/null; do :; done" % jump,
-                "for chain in $(%s); do %s -F $chain; done" % (own, tool),
-                "for chain in $(%s); do %s -X $chain; done" % (own, tool),
-                "%s-restore --noflush %s || sed 's/^%s/%s/' %s | %s-restore --noflush"
-                % (tool, path, there, first, path, tool),
-            ]
+            saved = dict((table, self.saved(tool, table)) for table in self.hooks)
+            text = (
+                source[self.paths[tool]]
+                if source
+                else "".join(self.held(table, saved[table]) for table in sorted(saved))
+            )
+            plain = path + ".plain"
+            files[plain] = text
+            for table in sorted(self.hooks):
+                # Others may have put rules of theirs ahead of the jump since it was loaded.
+                hook = "-I %s %%d -j %s" % (self.hooks[table], self.chain)
+                text = text.replace(hook % 1, hook % self.place(saved[table], table))
+                own = "%s-save -t %s | sed -n 's/^:\\(%s\\(_[^ ]*\\)\\{0,1\\}\\) .*/\\1/p'" % (tool, table, self.chain)
+                command = self.tool(tool, table)
+                commands += [
+                    "while %s -D %s -j %s 2>/dev/null; do :; done" % (command, self.hooks[table], self.chain),
+                    "for chain in $(%s); do %s -F $chain; done" % (own, command),
+                    "for chain in $(%s); do %s -X $chain; done" % (own, command),
+                ]
+            files[path] = text
+            commands.append("%s-restore --noflush %s || %s-restore --noflush %s" % (tool, path, tool, plain))
         return files, "\n".join(commands)
 
 

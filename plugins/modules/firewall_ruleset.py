@@ -47,6 +47,8 @@ options:
   iptables:
     description:
       - The rules for IPv4, as C(-A XENSEC_NAME ...), or of further chains whose names begin with C(XENSEC_NAME_).
+      - With O(hook=FORWARD) also C(-t raw -A XENSEC_NAME ...), for chains of the table raw, called from PREROUTING. There,
+        packets are seen before they are tracked or routed, those for the host itself included.
     type: list
     elements: str
     default: []
@@ -168,16 +170,20 @@ class Ruleset(object):
 
     def __init__(self, module, name, params):
         self.module, self.name, self.params = module, name, params
-        self.backends = {}
-        for kind in (firewall.Nftables, firewall.Iptables):
-            tool = kind.find(module)
-            if tool:
-                self.backends[kind.__name__.lower()] = kind(module, name, tool, params["hook"])
         self.boot = firewall.Boot(module, name)
         self.transaction = Transaction(module, "firewall-" + name)
         # The kernel prints a ruleset in words of its own: what it printed right after the load is what to compare with.
         self.loaded_path = os.path.join(STATE_FOLDER, "firewall_%s.loaded" % name)
         self.wanted_path = os.path.join(firewall.CONFIGURATION, name + ".json")
+        hook = params["hook"]
+        if params.get("state") == "absent":
+            # Where it is to be taken away from, nobody has to remember.
+            hook = self.read_json(self.wanted_path).get("hook", hook)
+        self.backends = {}
+        for kind in (firewall.Nftables, firewall.Iptables):
+            tool = kind.find(module)
+            if tool:
+                self.backends[kind.__name__.lower()] = kind(module, name, tool, hook)
 
     def choose(self):
         wanted = self.params["backend"]

@@ -552,6 +552,56 @@ def test_another_hook_moves_the_jump(iptables):
         assert iptables.call(tool, "-S", "FORWARD").count("XENSEC") == 1
 
 
+RAW_RULES = {
+    "hook": "FORWARD",
+    "iptables": [
+        REJECT,
+        "-t raw -A XENSEC_TEST -i eth9 -g XENSEC_TEST_OUTSIDE",
+        "-t raw -A XENSEC_TEST_OUTSIDE -s 192.0.2.0/24 -m comment --comment spoofed -j DROP",
+    ],
+    "ip6tables": [REJECT, "-t raw -A XENSEC_TEST -s 2001:db8::/32 -j DROP"],
+}
+
+
+def raw(host, tool="iptables"):
+    return [line for line in host.call(tool, "-t", "raw", "-S").splitlines() if "XENSEC" in line]
+
+
+@pytest.mark.parametrize("kind", ["iptables", "legacy"])
+def test_rules_of_the_table_raw_come_and_go_with_the_others(request, kind):
+    host = make_host(request, kind)
+    for tool in ("iptables", "ip6tables"):
+        host.call(tool, "-t", "raw", "-A", "PREROUTING", "-i", "eth8", "-j", "ACCEPT")
+    host.converge(**RAW_RULES)
+    held = [raw(host), raw(host, "ip6tables"), host.ours()]
+    assert held[0] == [
+        "-N XENSEC_TEST",
+        "-N XENSEC_TEST_OUTSIDE",
+        "-A PREROUTING -j XENSEC_TEST",
+        "-A XENSEC_TEST -i eth9 -g XENSEC_TEST_OUTSIDE",
+        "-A XENSEC_TEST_OUTSIDE -s 192.0.2.0/24 -m comment --comment spoofed -j DROP",
+    ]
+    # Started again, and after somebody has emptied the table, it is the same.
+    host.start()
+    assert [raw(host), raw(host, "ip6tables"), host.ours()] == held
+    host.call("iptables", "-t", "raw", "-F", "XENSEC_TEST")
+    assert host.converge(**RAW_RULES)["reasons"] == ["the kernel holds another ruleset than was loaded"]
+    assert [raw(host), raw(host, "ip6tables"), host.ours()] == held
+    # A ruleset that has none there any more takes them away.
+    host.converge(hook="FORWARD")
+    assert raw(host) == raw(host, "ip6tables") == []
+    host.converge(**RAW_RULES)
+    host.converge(state="absent")
+    assert raw(host) == raw(host, "ip6tables") == [] and host.ours() == ""
+    assert "-A PREROUTING -i eth8 -j ACCEPT" in host.call("iptables", "-t", "raw", "-S")
+
+
+def test_the_table_raw_is_for_what_is_forwarded(pretend):
+    pretend.programs = {"iptables": "/sbin/iptables", "ip6tables": "/sbin/ip6tables"}
+    rule = "-t raw -A XENSEC_TEST -j DROP"
+    pretend.refused(["'%s' is not a rule" % rule], backend="iptables", iptables=[rule], hook="INPUT")
+
+
 # The backend.
 
 
