@@ -14,15 +14,15 @@ short_description: Read what the hardening of a Xen management domain rests on
 version_added: "0.1.0"
 author: xensec.hardening maintainers (@xensec)
 description:
-  - Reads a host's tool stack, network interfaces, TCP listeners, the connection that Ansible comes in by, and who is in
-    charge of the packet filter, in one call and without side effects.
+  - Reads a host's tool stack, network interfaces, TCP listeners, the connection that Ansible comes in by, who is in
+    charge of the packet filter, and what a gateway's perimeter has stopped, in one call and without side effects.
   - The roles of this collection plan on the controller from what it returns.
 options:
   gather_subset:
     description: What to read.
     type: list
     elements: str
-    choices: [toolstack, interfaces, listeners, control, firewall_managers]
+    choices: [toolstack, interfaces, listeners, control, firewall_managers, perimeter]
     default: [toolstack, interfaces, listeners, control, firewall_managers]
 attributes:
   check_mode:
@@ -75,6 +75,10 @@ interfaces:
       bridge: null
       guests: false
       default_route: true
+      # The networks routed through it, the default route left out; null where there are more than 1000.
+      routes: [192.0.2.0/24, "2001:db8::/64"]
+      # How strictly the kernel checks the way back to a source, the larger of its own setting and that for all.
+      rp_filter: 2
 listeners:
   description: The TCP sockets that listen.
   returned: when asked for
@@ -102,6 +106,13 @@ firewall_managers:
   type: list
   elements: str
   sample: []
+perimeter:
+  description:
+    - What the ruleset of the role P(xensec.hardening.perimeter_firewall#role) has stopped since it was loaded, by the
+      names of its counters. Empty where it is not loaded.
+  returned: when asked for
+  type: dict
+  sample: {"spoofed_cluster": {"packets": 12, "bytes": 720}}
 """
 
 import os
@@ -116,6 +127,8 @@ PROC = "/proc"
 NETWORK = "/sys/class/net"
 UFW_CONFIGURATION = "/etc/ufw/ufw.conf"
 XEND_FILES = ("/etc/xen/xend-config.sxp", "/usr/sbin/xend")
+# A gateway that speaks BGP may have a million.
+MOST_ROUTES = 1000
 # The names that Xen's scripts give to guests' network interfaces in Dom0.
 GUEST_INTERFACES = ("vif", "tap")
 
@@ -168,16 +181,36 @@ def toolstack(module):
     return {"detected": decided[has_xend, bool(xl)], "evidence": evidence or ["neither xend nor xl was found"]}
 
 
+def read_routes(module, ip):
+    """Return the destinations of routes by the device they lead to."""
+    found = {}
+    for family, any_length in (("-4", "/32"), ("-6", "/128")):
+        # A kernel without IPv6 answers with an error: then there is no such route.
+        dummy, routes, dummy = module.run_command([ip, family, "-o", "route", "show"])
+        # A route over several gateways names a device for each.
+        for destination, rest in re.findall(r"^(?:unicast )?(default|[0-9a-fA-F.:]+(?:/\d+)?) (.*)", routes, re.M):
+            # Link-local and multicast networks are on every interface.
+            if not destination.lower().startswith(("fe80:", "ff")):
+                if destination != "default" and "/" not in destination:
+                    destination += any_length
+                for device in re.findall(r"\bdev (\S+)", rest):
+                    found.setdefault(device, set()).add(destination)
+    return found
+
+
+def networks_routed(destinations):
+    found = sorted(destinations - set(["default"]))
+    return found if len(found) <= MOST_ROUTES else None
+
+
+def rp_filter(name):
+    return int(read(os.path.join(PROC, "sys", "net", "ipv4", "conf", name, "rp_filter")).strip() or 0)
+
+
 def interfaces(module):
     ip = module.get_bin_path("ip", required=True, opt_dirs=["/sbin", "/usr/sbin"])
     dummy, addresses, dummy = module.run_command([ip, "-o", "address", "show"], check_rc=True)
-    defaults = set()
-    for family in ("-4", "-6"):
-        # A kernel without IPv6 answers with an error: then there is no such route.
-        dummy, routes, dummy = module.run_command([ip, family, "-o", "route", "show", "default"])
-        # A route over several gateways names a device for each.
-        for route in re.findall(r"^default\b.*", routes, re.M):
-            defaults.update(re.findall(r"\bdev (\S+)", route))
+    routes = read_routes(module, ip)
     found = {}
     for name in os.listdir(NETWORK):
         base = os.path.join(NETWORK, name)
@@ -192,7 +225,9 @@ def interfaces(module):
             "up": read(os.path.join(base, "operstate")).strip() in ("up", "unknown"),
             "bridge": os.path.basename(os.path.realpath(master)) if os.path.exists(master) else None,
             "guests": os.path.isdir(ports) and any(port.startswith(GUEST_INTERFACES) for port in os.listdir(ports)),
-            "default_route": name in defaults,
+            "default_route": "default" in routes.get(name, ()),
+            "routes": networks_routed(routes.get(name, set())),
+            "rp_filter": max(rp_filter("all"), rp_filter(name)),
         }
     for name, family, address, prefix in re.findall(
         r"^\d+:\s+(\S+)\s+(inet6?)\s+([0-9a-fA-F.:]+)(?:\s+peer\s+\S+?)?/(\d+)", addresses, re.M
@@ -258,11 +293,41 @@ def firewall_managers():
     return found
 
 
+def perimeter(module):
+    """Add up the counters by name: objects in nftables, comments of rules in iptables."""
+    found = {}
+
+    def add(name, packets, size):
+        total = found.setdefault(name, {"packets": 0, "bytes": 0})
+        total["packets"] += int(packets)
+        total["bytes"] += int(size)
+
+    paths = ["/sbin", "/usr/sbin"]
+    nft = module.get_bin_path("nft", opt_dirs=paths)
+    if nft:
+        output = module.run_command([nft, "list", "counters", "table", "inet", "xensec_perimeter"])[1]
+        for counter in re.findall(r"counter (\w+) \{\s*packets (\d+) bytes (\d+)", output):
+            add(*counter)
+    for tool in ("iptables", "ip6tables"):
+        saving = module.get_bin_path(tool + "-save", opt_dirs=paths)
+        for table in ("raw", "filter") if saving else ():
+            output = module.run_command([saving, "-c", "-t", table])[1]
+            rule = r"^\[(\d+):(\d+)\] -A XENSEC_PERIMETER\S* .*--comment \"?(\w+)"
+            for packets, size, name in re.findall(rule, output, re.M):
+                add(name, packets, size)
+    return found
+
+
 def main():
     subsets = ["toolstack", "interfaces", "listeners", "control", "firewall_managers"]
     module = AnsibleModule(
         argument_spec={
-            "gather_subset": {"type": "list", "elements": "str", "choices": subsets, "default": subsets},
+            "gather_subset": {
+                "type": "list",
+                "elements": "str",
+                "choices": subsets + ["perimeter"],
+                "default": subsets,
+            },
         },
         supports_check_mode=True,
     )
@@ -278,6 +343,8 @@ def main():
         result["control"] = control_connection()
     if "firewall_managers" in wanted:
         result["firewall_managers"] = firewall_managers()
+    if "perimeter" in wanted:
+        result["perimeter"] = perimeter(module)
     module.exit_json(**result)
 
 

@@ -37,13 +37,15 @@ class Host(object):
         self.addresses = ""
         self.routes = dict(NO_ROUTES)
         self.no_ipv6 = False
+        self.counters = {}
         self.interface("lo", state="unknown")
 
     def run_command(self, module, command, **more):
-        assert command[0] == "/sbin/ip"
+        if command[0] != "/sbin/ip":
+            return (0, self.counters[" ".join(command)], "") if " ".join(command) in self.counters else (1, "", "none")
         if command[1:] == ["-o", "address", "show"]:
             return 0, self.addresses, ""
-        assert command[2:] == ["-o", "route", "show", "default"]
+        assert command[2:] == ["-o", "route", "show"]
         if command[1] == "-6" and self.no_ipv6:
             return 2, "", "RTNETLINK answers: Operation not supported\n"
         return 0, self.routes[command[1]], ""
@@ -249,6 +251,46 @@ def test_a_kernel_without_ipv6(host):
     assert host.read("interfaces")["eth0"]["default_route"]
 
 
+def test_networks_routed_through_an_interface(host):
+    for name in ("eth0", "eth1"):
+        host.interface(name)
+    host.routes["-4"] = (
+        "default via 192.0.2.254 dev eth0 \n"
+        "192.0.2.0/24 dev eth0 proto kernel scope link src 192.0.2.1 \n"
+        "10.0.0.0/8 proto static \\\tnexthop via 192.0.2.9 dev eth0 weight 1 \\\tnexthop via 198.51.100.2 dev eth1 \n"
+        "203.0.113.9 via 192.0.2.3 dev eth1 \n"
+        "blackhole 198.18.0.0/15 \nunreachable 198.19.0.0/16 dev lo \n"
+    )
+    host.routes["-6"] = (
+        "2001:db8::/64 dev eth0 proto kernel metric 256 pref medium\nfe80::/64 dev eth0 proto kernel metric 256\n"
+        "ff00::/8 dev eth0 table local\nunicast 2001:db8:9::/48 via fe80::1 dev eth1\n"
+    )
+    found = host.read("interfaces")
+    assert found["eth0"]["routes"] == ["10.0.0.0/8", "192.0.2.0/24", "2001:db8::/64"]
+    assert found["eth1"]["routes"] == ["10.0.0.0/8", "2001:db8:9::/48", "203.0.113.9/32"]
+
+
+def test_too_many_routes_are_none(host, monkeypatch):
+    monkeypatch.setattr(dom0_info, "MOST_ROUTES", 2)
+    for name in ("eth0", "eth1"):
+        host.interface(name)
+    host.routes["-4"] = "".join(
+        "10.%d.0.0/16 via 192.0.2.9 dev %s \n" % pair for pair in [(1, "eth0"), (2, "eth0"), (3, "eth0"), (4, "eth1")]
+    )
+    found = host.read("interfaces")
+    assert found["eth0"]["routes"] is None
+    assert found["eth1"]["routes"] == ["10.4.0.0/16"]
+
+
+@pytest.mark.parametrize("every, own, expected", [("0", "1", 1), ("2", "1", 2), ("1", None, 1), (None, None, 0)])
+def test_the_larger_of_the_two_reverse_path_settings(host, every, own, expected):
+    host.interface("eth0")
+    for name, value in (("all", every), ("eth0", own)):
+        if value:
+            host.proc.join("sys", "net", "ipv4", "conf", name, "rp_filter").write(value + "\n", ensure=True)
+    assert host.read("interfaces")["eth0"]["rp_filter"] == expected
+
+
 @pytest.mark.parametrize(
     "state, up",
     [("up", True), ("unknown", True), ("down", False), ("lowerlayerdown", False), ("dormant", False)],
@@ -414,6 +456,49 @@ def test_firewall_managers(host, words, ufw, expected):
     if ufw is not None:
         host.etc.join("ufw.conf").write(ufw)
     assert host.read("firewall_managers") == expected
+
+
+# What a perimeter has stopped.
+
+NFT_COUNTERS = """\
+table inet xensec_perimeter {
+\tcounter spoofed_cluster {
+\t\tpackets 12 bytes 720
+\t}
+\tcounter spoofed_bogon {
+\t\tpackets 0 bytes 0
+\t}
+}
+"""
+SAVED = """\
+*raw
+:XENSEC_PERIMETER_OUTSIDE - [0:0]
+[9:900] -A PREROUTING -j XENSEC_PERIMETER
+[3:120] -A XENSEC_PERIMETER_OUTSIDE -s 10.0.0.0/24 -m comment --comment spoofed_cluster -j DROP
+[4:160] -A XENSEC_PERIMETER_OUTSIDE -s 10.0.1.0/24 -m comment --comment "spoofed_cluster" -j DROP
+[7:700] -A OTHER -m comment --comment spoofed_cluster -j DROP
+COMMIT
+"""
+
+
+def test_counters_of_nftables(host):
+    host.programs["nft"] = "/sbin/nft"
+    host.counters["/sbin/nft list counters table inet xensec_perimeter"] = NFT_COUNTERS
+    assert host.read("perimeter") == {
+        "spoofed_cluster": {"packets": 12, "bytes": 720},
+        "spoofed_bogon": {"packets": 0, "bytes": 0},
+    }
+
+
+def test_counters_of_iptables_are_added_up_over_rules_and_families(host):
+    host.programs.update({"iptables-save": "/sbin/iptables-save", "ip6tables-save": "/sbin/ip6tables-save"})
+    host.counters["/sbin/iptables-save -c -t raw"] = SAVED
+    host.counters["/sbin/ip6tables-save -c -t raw"] = SAVED
+    assert host.read("perimeter") == {"spoofed_cluster": {"packets": 14, "bytes": 560}}
+
+
+def test_without_a_perimeter_there_are_no_counters(host):
+    assert host.read("perimeter") == {}
 
 
 # The module.
