@@ -50,6 +50,8 @@ runtime = "runc"
 [containers]
 default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
 """
+# How long a lab may take to boot, in seconds: much longer on a machine that runs several at once.
+PATIENCE = 300
 BRIDGE = "xenbr0"
 GUEST_IMAGE = "debian-12"
 # systemd 257 insists on cgroup v2 unless told otherwise; older ones ignore the word.
@@ -273,13 +275,13 @@ class Lab:
 
     def wait_for_ssh(self, hosts: list[str], subnets: dict[str, dict[str, str]]) -> None:
         known = {}
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + PATIENCE
         for host in hosts:
             address = self.ssh_address(host, subnets)
             while address not in known:
                 if time.monotonic() > deadline:
                     raise LabError(
-                        f"{host} ({address}) does not answer ssh after 90 s: podman logs {self.container(host)}"
+                        f"{host} ({address}) does not answer ssh after {PATIENCE} s: podman logs {self.container(host)}"
                     )
                 with contextlib.suppress(OSError), socket.create_connection((address, 22), timeout=2):
                     known[address] = run("ssh-keyscan", "-T", "5", "-t", "ed25519", address, check=False)
