@@ -14,7 +14,7 @@ import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.xensec.hardening.plugins.filter.perimeter_firewall_plan import FilterModule
 from ansible_collections.xensec.hardening.plugins.plugin_utils import perimeter
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 SETTINGS = {
@@ -122,6 +122,7 @@ def test_halves_of_a_default_route_do_not_make_everything_the_outsides_own():
     assert ipaddress.ip_network("10.0.0.0/8") in elements(plan(halves)["nftables"], "bogon4")
 
 
+@settings(deadline=None)
 @given(st.lists(st.ip_addresses(v=4).flatmap(lambda ip: st.integers(8, 32).map(lambda bits: (ip, bits))), max_size=5))
 def test_cutting_out_leaves_exactly_the_rest(cuts):
     exceptions = [ipaddress.ip_network(f"{ip}/{bits}", strict=False) for ip, bits in cuts]
