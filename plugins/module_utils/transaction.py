@@ -7,7 +7,8 @@
 The host is armed before the change: a timer of its own runs a command that takes the change back. It needs neither the
 connection, nor the controller, nor Ansible to go on living. Confirming and rolling back each begin by renaming the one
 file that says the transaction is armed, so exactly one of them happens. All of it is in C(/run): a reboot, which brings
-the old state back by itself, leaves nothing armed.
+the old state back by itself, leaves nothing armed. A change that a reboot would not take back, because it is in files, is
+armed for the next boot as well, below C(/var/lib/xensec).
 """
 
 from __future__ import absolute_import, division, print_function
@@ -16,6 +17,7 @@ __metaclass__ = type
 
 import errno
 import os
+import shutil
 import subprocess
 import time
 
@@ -23,11 +25,32 @@ from ansible_collections.xensec.hardening.plugins.module_utils.record import wri
 
 FOLDER = "/run/xensec"
 SYSTEMD = "/run/systemd/system"
+UNITS = "/etc/systemd/system"
+RC = "/etc/rcS.d"
+BOOT_FOLDER = "/var/lib/xensec/rollback"
+BOOT_UNIT = """\
+[Unit]
+Description=Take back what was not confirmed before the boot ({name})
+DefaultDependencies=no
+RequiresMountsFor=/var/lib/xensec
+After=local-fs.target
+Before=sysinit.target shutdown.target
+[Service]
+Type=oneshot
+ExecStart=/bin/sh {script}
+"""
+BOOT_SCRIPT = """\
+#!/bin/sh
+# Takes back what was changed and not confirmed before the boot, and then itself.
+{commands}
+rm -rf {leftovers}
+"""
 SCRIPT = """\
 #!/bin/sh
 # Takes back what was changed, unless it has been confirmed: then the file to rename is gone.
 mv {armed} {undone} 2>/dev/null || exit 0
 {commands}
+rm -rf {leftovers}
 logger -t xensec "{name}: not confirmed within {timeout} seconds, the old state is back" 2>/dev/null
 exit 0
 """
@@ -48,6 +71,22 @@ class Transaction(object):
         self.undone = os.path.join(FOLDER, name + ".undone")
         self.script = os.path.join(FOLDER, name + ".rollback")
 
+    @property
+    def copies(self):
+        """Where the old files are, until they are needed no more."""
+        return os.path.join(BOOT_FOLDER, self.name)
+
+    def keep(self, name, data, like):
+        """Keep data for the way back, with the owner and mode of the file like. Return where it is."""
+        if not os.path.isdir(self.copies):
+            os.makedirs(self.copies, 0o700)
+        path = os.path.join(self.copies, name)
+        write_atomically(path, data, 0o600)
+        status = os.stat(like)
+        os.chown(path, status.st_uid, status.st_gid)
+        os.chmod(path, status.st_mode & 0o7777)
+        return path
+
     def remaining(self):
         """Seconds until the host takes the change back; None where nothing is armed."""
         try:
@@ -56,25 +95,70 @@ class Transaction(object):
         except (IOError, OSError, ValueError):
             return None
 
-    def arm(self, commands, timeout):
-        """Have the host run the shell commands after timeout seconds. It fails the module, unchanged, if it cannot."""
+    def refuse_another(self):
+        """Fail the module while another run's change waits for its confirmation."""
         remaining = self.remaining()
         if remaining is not None:
             self.module.fail_json(
                 msg="another run changed %s and its confirmation is still out: "
                 "wait %d seconds, then run this again" % (self.name, remaining + 1)
             )
+
+    def arm(self, commands, timeout, boot=""):
+        """Have the host run the shell commands after timeout seconds. It fails the module, unchanged, if it cannot.
+
+        :arg boot: commands for the next boot, where it comes before.
+        """
+        self.refuse_another()
         if not os.path.isdir(FOLDER):
             os.makedirs(FOLDER, 0o700)
         if os.path.exists(self.undone):
             os.unlink(self.undone)
-        text = SCRIPT.format(armed=self.armed, undone=self.undone, commands=commands, name=self.name, timeout=timeout)
+        leftovers = " ".join(sorted(set(self.boot_files())) + [self.copies])
+        text = SCRIPT.format(
+            armed=self.armed,
+            undone=self.undone,
+            commands=commands,
+            leftovers=leftovers,
+            name=self.name,
+            timeout=timeout,
+        )
         write_atomically(self.script, text.encode("utf-8"), 0o700)
         write_atomically(self.armed, str(time.time() + timeout).encode("ascii"), 0o600)
+        if boot:
+            self.arm_boot(boot, leftovers)
         if os.path.isdir(SYSTEMD):
             self.arm_systemd(timeout)
         else:
             self.arm_process(timeout)
+
+    def boot_files(self):
+        """The script for the boot, what has the boot run it, and the link that turns that on."""
+        script = os.path.join(BOOT_FOLDER, self.name + ".boot")
+        if os.path.isdir(SYSTEMD):
+            unit = os.path.join(UNITS, self.unit + "-boot.service")
+            wants = os.path.join(UNITS, "sysinit.target.wants", os.path.basename(unit))
+            return script, unit, wants
+        return script, script, os.path.join(RC, "S99" + self.unit)
+
+    def arm_boot(self, commands, leftovers):
+        script, unit, wants = self.boot_files()
+        if not os.path.isdir(BOOT_FOLDER):
+            os.makedirs(BOOT_FOLDER, 0o700)
+        text = BOOT_SCRIPT.format(commands=commands, leftovers=leftovers)
+        write_atomically(script, text.encode("utf-8"), 0o700)
+        if unit != script:
+            write_atomically(unit, BOOT_UNIT.format(name=self.name, script=script).encode("utf-8"), 0o644)
+        if not os.path.isdir(os.path.dirname(wants)):
+            os.makedirs(os.path.dirname(wants), 0o755)
+        if not os.path.islink(wants):
+            os.symlink(unit, wants)
+
+    def disarm_boot(self):
+        for path in set(self.boot_files()):
+            if os.path.lexists(path):
+                os.unlink(path)
+        shutil.rmtree(self.copies, ignore_errors=True)
 
     def arm_systemd(self, timeout):
         self.module.run_command(["systemctl", "reset-failed", self.unit + ".timer", self.unit + ".service"])
@@ -83,6 +167,7 @@ class Transaction(object):
         code, dummy, error = self.module.run_command(command)
         if code:
             os.unlink(self.armed)
+            self.disarm_boot()
             self.module.fail_json(msg="the way back could not be armed, so nothing was changed: " + error.strip())
 
     def arm_process(self, timeout):
@@ -108,6 +193,7 @@ class Transaction(object):
             return False
         os.unlink(self.script + ".confirmed")
         os.unlink(self.script)
+        self.disarm_boot()
         if os.path.isdir(SYSTEMD):
             self.module.run_command(["systemctl", "stop", self.unit + ".timer"])
         return True
