@@ -9,6 +9,7 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 import os
+import pwd
 import re
 
 PROC = "/proc"
@@ -39,3 +40,32 @@ def control_connection():
         status = re.search(r"^PPid:\s*(\d+)", _read(pid, "status"), re.M)
         pid = int(status.group(1)) if status else 0
     return None
+
+
+def control_login():
+    """Return who logged in over that connection and what made it root: account, uid and become, or None.
+
+    The login shell is the outermost process that has the variable; sshd itself has not.
+    """
+    pid, login, programs = os.getpid(), None, []
+    while pid > 1:
+        environment = dict(item.partition("=")[::2] for item in _read(pid, "environ").split("\0"))
+        status = _read(pid, "status")
+        if "SSH_CONNECTION" in environment:
+            uid = re.search(r"^Uid:\s*(\d+)", status, re.M)
+            login = (int(uid.group(1)), environment.get("LOGNAME") or environment.get("USER"), list(programs))
+        name = re.search(r"^Name:\s*(\S+)", status, re.M)
+        programs.append(name.group(1) if name else "")
+        parent = re.search(r"^PPid:\s*(\d+)", status, re.M)
+        pid = int(parent.group(1)) if parent else 0
+    if not login:
+        return None
+    uid, name, programs = login
+    try:
+        # Of several accounts with one uid, it is the one whose name sshd has set.
+        if not name or pwd.getpwnam(name).pw_uid != uid:
+            name = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return None
+    become = [program for program in programs if program in ("sudo", "su", "doas", "pfexec", "dzdo", "ksu")]
+    return {"account": name, "uid": uid, "become": become[-1] if become else None}

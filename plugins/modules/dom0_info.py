@@ -19,11 +19,16 @@ description:
   - The roles of this collection plan on the controller from what it returns.
 options:
   gather_subset:
-    description: What to read.
+    description: What to read. V(accounts) takes root, and is read only when it is named.
     type: list
     elements: str
-    choices: [toolstack, interfaces, listeners, control, firewall_managers, perimeter]
+    choices: [toolstack, interfaces, listeners, control, firewall_managers, perimeter, accounts]
     default: [toolstack, interfaces, listeners, control, firewall_managers]
+  account_names:
+    description: Accounts to look for beyond those in C(/etc/passwd), by name, wherever the host knows them from.
+    type: list
+    elements: str
+    default: []
 attributes:
   check_mode:
     support: full
@@ -113,18 +118,58 @@ perimeter:
   returned: when asked for
   type: dict
   sample: {"spoofed_cluster": {"packets": 12, "bytes": 720}}
+accounts:
+  description: Who could log in and how, without any secret.
+  returned: when asked for
+  type: dict
+  contains:
+    users:
+      description:
+        - The accounts by name, each with uid, whether it is local, has a password, has a key that lets it in with a
+          shell, is expired, whether a group lets it become root, and whether a service runs as it.
+      type: dict
+    uid_min:
+      description: The first uid of persons.
+      type: int
+    login:
+      description:
+        - The account that this connection logged in as, and the program that made it root, if one did. Null where the
+          host cannot tell.
+      type: dict
+      sample: {"account": "ops", "uid": 1000, "become": "sudo"}
+    sshd:
+      description:
+        - The effective settings of the ssh server, in lower case, each a list of its lines; whether it reads drop-ins,
+          and whether it finds keys elsewhere than in the accounts' files.
+      type: dict
+    pam:
+      description: >-
+        Whether the services share the files common-auth and common-account, and the services that pass them by.
+      type: dict
+  sample:
+    users:
+      root: {uid: 0, local: true, password: false, key: true, expired: false, administrator: true, service: true}
+    uid_min: 1000
+    login: {account: root, uid: 0, become: null}
+    sshd: {settings: {permitrootlogin: ["yes"]}, drop_in: true, keys_elsewhere: false}
+    pam: {common: true, unguarded: []}
 """
 
 import os
+import pwd
 import re
 import socket
 import struct
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.xensec.hardening.plugins.module_utils.control import control_connection
+from ansible_collections.xensec.hardening.plugins.module_utils import accounts as local
+from ansible_collections.xensec.hardening.plugins.module_utils.control import control_connection, control_login
+from ansible_collections.xensec.hardening.plugins.module_utils.sessions import of_accounts, service_accounts
+from ansible_collections.xensec.hardening.plugins.module_utils.sshd import Sshd
 
 PROC = "/proc"
 NETWORK = "/sys/class/net"
+PAM = "/etc/pam.d"
 UFW_CONFIGURATION = "/etc/ufw/ufw.conf"
 XEND_FILES = ("/etc/xen/xend-config.sxp", "/usr/sbin/xend")
 # A gateway that speaks BGP may have a million.
@@ -318,6 +363,72 @@ def perimeter(module):
     return found
 
 
+def pam():
+    """Return whether there are Debian's common files, and the services with an account stack that lack them."""
+    common = all(os.path.isfile(os.path.join(PAM, name)) for name in ("common-auth", "common-account"))
+    unguarded = []
+    for name in sorted(os.listdir(PAM)) if common else []:
+        text = read(os.path.join(PAM, name))
+        if name.startswith(("common-", ".")) or not re.search(r"^\s*-?account\s", text, re.M):
+            continue
+        if not re.search(r"^\s*(@include|account\s+(include|substack))\s+\S", text, re.M):
+            unguarded.append(name)
+    return {"common": common, "unguarded": unguarded}
+
+
+def accounts(module):
+    if os.geteuid() != 0:
+        module.fail_json(msg="only root may read how accounts log in: set become: true for this host")
+    sshd = Sshd(module)
+    login = control_login()
+    names = ([login["account"]] if login else []) + module.params["account_names"] + ["root"]
+    settings, patterns = sshd.effective(names[0]), sshd.key_files(names)
+    administrators = set()
+    for name, gid, members in local.groups():
+        if name in local.ADMINISTRATORS:
+            administrators.update(members)
+            administrators.update(account.name for account in local.local_accounts() if account.gid == gid)
+    users = {}
+    running, named = of_accounts(set(account.uid for account in local.local_accounts())), service_accounts()
+    for account in local.local_accounts():
+        users[local.shown(account.name)] = {
+            "uid": account.uid,
+            "local": True,
+            "password": account.has_password,
+            "key": local.has_usable_key(account, patterns),
+            "expired": account.expired,
+            "administrator": account.uid == 0 or account.name in administrators,
+            "service": bool(running[account.uid]["service"]) or account.name in named or str(account.uid) in named,
+        }
+    for name in module.params["account_names"]:
+        try:
+            uid = pwd.getpwnam(name).pw_uid
+        except KeyError:
+            continue
+        # What a directory knows of them, such as keys, it does not tell.
+        unknown = {
+            "local": False,
+            "password": None,
+            "key": None,
+            "expired": None,
+            "administrator": None,
+            "service": False,
+        }
+        users.setdefault(name, dict(unknown, uid=uid))
+    elsewhere = [settings.get(key, ["none"])[0] for key in ("authorizedkeyscommand", "trustedusercakeys")]
+    return {
+        "users": users,
+        "uid_min": local.uid_min(),
+        "login": login,
+        "sshd": {
+            "settings": settings,
+            "drop_in": sshd.reads_drop_ins(),
+            "keys_elsewhere": any(value != "none" for value in elsewhere),
+        },
+        "pam": pam(),
+    }
+
+
 def main():
     subsets = ["toolstack", "interfaces", "listeners", "control", "firewall_managers"]
     module = AnsibleModule(
@@ -325,9 +436,10 @@ def main():
             "gather_subset": {
                 "type": "list",
                 "elements": "str",
-                "choices": subsets + ["perimeter"],
+                "choices": subsets + ["perimeter", "accounts"],
                 "default": subsets,
             },
+            "account_names": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
@@ -345,6 +457,8 @@ def main():
         result["firewall_managers"] = firewall_managers()
     if "perimeter" in wanted:
         result["perimeter"] = perimeter(module)
+    if "accounts" in wanted:
+        result["accounts"] = accounts(module)
     module.exit_json(**result)
 
 

@@ -13,7 +13,7 @@ import sys
 
 import pytest
 from ansible.module_utils import basic
-from ansible_collections.xensec.hardening.plugins.module_utils import control
+from ansible_collections.xensec.hardening.plugins.module_utils import accounts, control, sessions, sshd
 from ansible_collections.xensec.hardening.plugins.modules import dom0_info
 from harness import ModuleFailed, run
 from hypothesis import given
@@ -499,6 +499,83 @@ def test_counters_of_iptables_are_added_up_over_rules_and_families(host):
 
 def test_without_a_perimeter_there_are_no_counters(host):
     assert host.read("perimeter") == {}
+
+
+# Accounts.
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIO000000000000000000000000000000000000000000 a\n"
+
+
+@pytest.fixture
+def login(tmpdir, monkeypatch):
+    """Account files, a home with a key, PAM files and an sshd that says what it would do."""
+    etc, home = tmpdir.ensure("accounts", dir=True), tmpdir.ensure("home", dir=True)
+    home.chmod(0o755)
+    key = home.ensure(".ssh", "authorized_keys")
+    home.join(".ssh").chmod(0o700)
+    key.write(KEY)
+    key.chmod(0o600)
+    etc.join("passwd").write(
+        "root:x:0:0::%s:/bin/bash\nops:x:1000:27::/nonexistent:/bin/bash\nbob:x:1001:1001::/nonexistent:/bin/sh\n"
+        % home
+    )
+    etc.join("shadow").write("root:*:1::::::\nops:$6$secret:1::::::\nbob:$6$secret:1:::::10:\n")
+    etc.join("group").write("sudo:x:27:bob\n")
+    monkeypatch.setattr(accounts, "ETC", str(etc))
+    monkeypatch.setattr(sessions, "UNIT_FOLDERS", ())
+    monkeypatch.setattr(sshd, "CONFIG", str(etc.join("sshd_config")))
+    monkeypatch.setattr(sshd, "RUNTIME", str(etc.join("run")))
+    monkeypatch.setattr(dom0_info, "PAM", str(etc.ensure("pam.d", dir=True)))
+    monkeypatch.setattr(dom0_info, "control_login", lambda: {"account": "ops", "uid": 1000, "become": "sudo"})
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(accounts, "acting_as", accounts.contextlib.contextmanager(lambda account: iter([None])))
+    monkeypatch.setattr(basic.AnsibleModule, "get_bin_path", lambda module, name, *more, **options: name)
+    monkeypatch.setattr(
+        basic.AnsibleModule,
+        "run_command",
+        lambda module, command, **options: (
+            0,
+            "AuthorizedKeysFile %s\npermitrootlogin yes\nauthorizedkeyscommand none\n"
+            % ("none" if "user=ops" in command[3] else ".ssh/authorized_keys"),
+            "",
+        ),
+    )
+    return etc
+
+
+def read_accounts(**more):
+    return run(dom0_info.main, dict({"gather_subset": ["accounts"]}, **more))["accounts"]
+
+
+def test_accounts_without_their_secrets(login):
+    found = read_accounts(account_names=["ops", "no-such-account"])
+    assert sorted(found["users"]) == ["bob", "ops", "root"]
+    assert found["users"]["root"]["key"] and not found["users"]["root"]["password"]
+    assert found["users"]["ops"]["administrator"] and found["users"]["bob"]["administrator"]
+    assert found["users"]["bob"]["expired"] and not found["users"]["ops"]["expired"]
+    assert found["login"]["become"] == "sudo"
+    assert found["sshd"]["settings"]["permitrootlogin"] == ["yes"] and not found["sshd"]["keys_elsewhere"]
+    assert "secret" not in str(found) and "AAAAC3" not in str(found)
+
+
+def test_only_root_may_read_accounts(login, monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(ModuleFailed, match="become: true"):
+        read_accounts()
+
+
+def test_services_of_pam_that_go_past_the_common_files(login):
+    assert read_accounts()["pam"] == {"common": False, "unguarded": []}
+    for name, text in (
+        ("common-auth", ""),
+        ("common-account", "account required pam_unix.so\n"),
+        ("su", "@include common-account\n"),
+        ("su-l", "account include su\n"),
+        ("vsftpd", "account required pam_unix.so\n"),
+        ("mixed", "account required pam_nologin.so\n@include common-account\n"),
+    ):
+        login.join("pam.d", name).write(text)
+    assert read_accounts()["pam"] == {"common": True, "unguarded": ["vsftpd"]}
 
 
 # The module.
