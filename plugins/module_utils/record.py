@@ -114,3 +114,18 @@ class Record(object):
             os.makedirs(folder, 0o700)
         text = json.dumps(self._content, indent=1, sort_keys=True) + "\n"
         write_atomically(self.path, text.encode("utf-8"), 0o600)
+
+    def content(self, kind):
+        """Return what was recorded of a kind, C(files) or C(state), by its name."""
+        return dict(self._content[kind])
+
+    def original(self, path):
+        """Return the recorded content of a file, or None where there was none."""
+        recorded = self.file(path) or {}
+        return base64.b64decode(recorded["content"]) if "content" in recorded else None
+
+    def forget(self):
+        """Remove the record, once everything is as it was."""
+        if os.path.exists(self.path):
+            os.unlink(self.path)
+        self._content = {"version": RECORD_VERSION, "files": {}, "state": {}}

@@ -2,7 +2,7 @@
 # Copyright (c) 2026 xensec.hardening maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Kernel settings, by keys as sysctl writes them: in one file of our own for the boot, and in the kernel."""
+"""Kernel settings, by keys as sysctl(8) writes them."""
 
 from __future__ import absolute_import, division, print_function
 
@@ -11,7 +11,6 @@ __metaclass__ = type
 import os
 
 ROOT = "/proc/sys"
-FOLDER = "/etc/sysctl.d"
 
 
 def file_of(key):
@@ -19,12 +18,6 @@ def file_of(key):
     if "/" not in key or -1 < key.find(".") < key.find("/"):
         key = key.replace(".", "\0").replace("/", ".").replace("\0", "/")
     return os.path.join(ROOT, key)
-
-
-def render(settings):
-    """Return the file that sets them at boot."""
-    lines = ["# Written by xensec.hardening, which writes it anew."]
-    return "\n".join(lines + ["%s = %s" % (key, settings[key]) for key in sorted(settings)]) + "\n"
 
 
 def get(key):
@@ -36,11 +29,16 @@ def get(key):
         return None
 
 
+def is_namespaced(key):
+    """Whether a container has a setting of its own: those of the network, for the most part."""
+    return file_of(key).startswith(os.path.join(ROOT, "net", ""))
+
+
 def put(key, value):
     """Set it in the kernel. Return the empty string, or why it was refused."""
     try:
         with open(file_of(key), "w") as stream:
             stream.write(value + "\n")
     except (IOError, OSError) as error:
-        return error.strerror or str(error)
-    return ""
+        return "the kernel does not take it: %s" % (error.strerror or error)
+    return "" if get(key) == value else "the kernel took it and kept its own value"

@@ -10,124 +10,220 @@ __metaclass__ = type
 
 DOCUMENTATION = r"""
 module: sysctl_settings
-short_description: Keep one named group of kernel settings, now and at every boot
+short_description: Keep a named group of kernel settings, now and at every boot
 version_added: "0.1.0"
 author: xensec.hardening maintainers (@xensec)
 description:
-  - Writes the settings to a file of their own, C(/etc/sysctl.d/99-xensec-NAME.conf), and sets them in the kernel.
-    Settings in other files are left alone; this one is read late, and prevails.
-  - What the kernel had before the first change is on record in C(/var/lib/xensec/sysctl_NAME.json).
-  - Settings that the kernel does not have are left out and returned; it is an error if it refuses one that it has.
+  - Writes the file C(/etc/sysctl.d/99-xensec-NAME.conf) with each setting and why it is there, and sets them in the
+    kernel, in one call. Settings in other files are left alone; this one is read late, and prevails.
+  - A setting the kernel does not have, or does not let anybody change, is reported and not written. In a container, where
+    a setting would be that of the machine around it, only those of the network are touched, which are its own.
+  - What is found is recorded in C(/var/lib/xensec/sysctl_NAME.json) before the first change.
 options:
   name:
     description: Which group, up to 12 lower-case letters and digits. It gives the file its name.
     type: str
     required: true
+  state:
+    description: V(present) sets them, V(restored) puts back what was found before the first change.
+    type: str
+    choices: [present, restored]
+    default: present
   settings:
-    description:
-      - The values by key, with dots or slashes, as C(sysctl.d) has them. Numbers are compared as text.
-    type: dict
-    required: true
+    description: The settings, in the order they are written.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      key:
+        description: Its name, with dots or slashes, as C(sysctl.d) has them; the first of them separates.
+        type: str
+        required: true
+      value:
+        description: Its value. White space in it counts as one space.
+        type: str
+        required: true
+      why:
+        description: What it is good for, in one line.
+        type: str
+        required: true
+      minimum:
+        description: Whether a greater number is stricter, and left alone.
+        type: bool
+        default: false
+      without:
+        description: A key in place of which it is set; where the kernel has that one, this one is left alone.
+        type: str
+        default: ""
 attributes:
   check_mode:
     support: full
-    description: Nothing is written or set; the result is that of the real run, but for a setting the kernel refuses.
+    description: Predicts what would change, without touching anything.
   diff_mode:
     support: full
-    description: Shows the file, and what the kernel has.
+    description: Shows the file.
   platform:
     support: full
     platforms: linux
-    description: Needs C(/proc/sys).
+    description: Writes to C(/proc/sys).
 """
 
 EXAMPLES = r"""
-- name: Answer no redirects
+- name: Keep the kernel's log for root
   xensec.hardening.sysctl_settings:
-    name: redirects
+    name: log
     settings:
-      net.ipv4.conf.all.accept_redirects: 0
-      net/ipv4/conf/eth0.5/accept_redirects: 0
+      - {key: kernel.dmesg_restrict, value: 1, why: the log has addresses in it, minimum: true}
 """
 
 RETURN = r"""
-missing:
-  description: The settings that the kernel does not have.
+settings:
+  description: >-
+    By key its value as found, and its state: V(set) and V(held) are in effect, V(absent) is unknown to the kernel,
+    V(replaced) has another key in its place, V(not applicable) is not this host's to change, V(refused) the kernel does
+    not take; why says so.
   returned: always
-  type: list
-  elements: str
-  sample: [net.ipv6.conf.all.accept_redirects]
-reasons:
-  description: Why something was, or in check mode would be, changed.
-  returned: always
-  type: list
-  elements: str
-  sample: ["net.ipv4.conf.all.accept_redirects was 1"]
+  type: dict
+  sample:
+    kernel.dmesg_restrict: {found: "0", state: set, why: ""}
+    kernel.kptr_restrict: {found: "0", state: not applicable, why: a container has the kernel of the machine around it}
 """
 
 import os
 import re
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.xensec.hardening.plugins.module_utils import sysctl
-from ansible_collections.xensec.hardening.plugins.module_utils.record import RECORD_ROOT, Record, write_atomically
+from ansible.module_utils.common.text.converters import to_bytes
+from ansible_collections.xensec.hardening.plugins.module_utils import files, sysctl
+from ansible_collections.xensec.hardening.plugins.module_utils.record import RECORD_ROOT, Record
 
+PROC = "/proc"
+FOLDER = "/etc/sysctl.d"
 STATE_FOLDER = RECORD_ROOT
+CONTAINER_FILES = ("/run/systemd/container", "/run/.containerenv", "/.dockerenv")
+CAP_SYS_ADMIN = 21
+HEADER = "# Written by xensec.hardening; a change made here is taken back by its next run.\n"
 
 
-def read(path):
-    if not os.path.exists(path):
-        return None
-    with open(path, "rb") as stream:
-        return stream.read().decode("utf-8", "replace")
+def foreign_kernel():
+    """Return why the kernel is not this host's to set, or the empty string.
+
+    Most settings are not per container: written in one, they are those of the machine that it runs on.
+    """
+    environment = (files.read(os.path.join(PROC, "1", "environ")) or b"").split(b"\0")
+    if any(os.path.exists(path) for path in CONTAINER_FILES) or any(
+        item.startswith(b"container=") for item in environment
+    ):
+        return "a container has the kernel of the machine around it"
+    mapped = (files.read(os.path.join(PROC, "self", "uid_map")) or b"0 0 4294967295").split()
+    if mapped != [b"0", b"0", b"4294967295"]:
+        return "root is not root of the machine here, but of a user namespace"
+    status = (files.read(os.path.join(PROC, "self", "status")) or b"").decode("ascii", "replace")
+    capabilities = re.search(r"^CapEff:\s*([0-9a-f]+)", status, re.M)
+    if capabilities and not int(capabilities.group(1), 16) >> CAP_SYS_ADMIN & 1:
+        return "root lacks the capability CAP_SYS_ADMIN here"
+    return ""
 
 
-def describe(values):
-    return "".join("%s = %s\n" % (key, values[key]) for key in sorted(values))
+class Settings(object):
+    """The settings as they are and are to be."""
+
+    def __init__(self, module):
+        self.module, self.params = module, module.params
+        self.record = Record("sysctl_" + self.params["name"], root=STATE_FOLDER)
+        self.path = os.path.join(FOLDER, "99-xensec-%s.conf" % self.params["name"])
+        self.foreign = foreign_kernel()
+        self.report, self.wanted = {}, []
+
+    def look(self):
+        for item in self.params["settings"]:
+            key, found = item["key"], sysctl.get(item["key"])
+            value = " ".join(item["value"].split())
+            if found is None:
+                state, why = "absent", "this kernel does not have it"
+            elif item["without"] and sysctl.get(item["without"]) is not None:
+                state, why = "replaced", "%s does it here" % item["without"]
+            elif self.foreign and not sysctl.is_namespaced(key):
+                state, why = "not applicable", self.foreign
+            else:
+                if item["minimum"] and (found + value).isdigit() and int(found) > int(value):
+                    value = found
+                state, why = "held" if found == value else "set", ""
+                self.wanted.append((item, value))
+            self.report[key] = {"found": found, "state": state, "why": why}
+
+    def text(self):
+        lines = ["# %s.\n%s = %s\n" % (item["why"], item["key"], value) for item, value in self.wanted]
+        return to_bytes(HEADER + "".join(lines)) if lines else None
+
+    def present(self):
+        self.look()
+        path, before = self.path, files.read(self.path)
+        pending = [(item["key"], value) for item, value in self.wanted if self.report[item["key"]]["state"] == "set"]
+        if not self.module.check_mode and (pending or self.text() != before):
+            self.record.keep(files=[path], state=dict((key, self.report[key]["found"]) for key, dummy in pending))
+            for key, value in pending:
+                refused = sysctl.put(key, value)
+                if refused:
+                    # What is not so is not said to be so, and not left for the next boot to trip over.
+                    self.report[key].update(state="refused", why=refused)
+                    self.wanted = [one for one in self.wanted if one[0]["key"] != key]
+            if self.text() is not None and self.text() != before:
+                files.rewrite(path, self.text())
+            elif self.text() is None:
+                files.remove(path)
+        after = self.text()
+        changed = after != before or any(entry["state"] == "set" for entry in self.report.values())
+        return self.result(changed, before, after)
+
+    def result(self, changed, before, after):
+        diff = {"before_header": self.path, "after_header": self.path}
+        diff.update(before=(before or b"").decode("utf-8", "replace"), after=(after or b"").decode("utf-8", "replace"))
+        return {"changed": changed, "settings": self.report, "diff": [diff]}
+
+    def restored(self):
+        path, before, recorded = self.path, files.read(self.path), self.record.content("state")
+        after = self.record.original(path) if self.record.file(path) else before
+        stuck = []
+        for key in sorted(recorded):
+            found = sysctl.get(key)
+            if found in (None, recorded[key]):
+                continue
+            refused = "" if self.module.check_mode else sysctl.put(key, recorded[key])
+            self.report[key] = {"found": found, "state": "refused" if refused else "set", "why": refused}
+            stuck += ["%s stays %s until the next boot: %s" % (key, found, refused)] if refused else []
+        if not self.module.check_mode:
+            if self.record.file(path):
+                files.put_back(path, self.record.file(path))
+            self.record.forget()
+        changed = after != before or any(entry["state"] == "set" for entry in self.report.values())
+        return dict(self.result(changed, before, after), warnings=stuck)
 
 
 def main():
     module = AnsibleModule(
         argument_spec={
+            "state": {"type": "str", "choices": ["present", "restored"], "default": "present"},
             "name": {"type": "str", "required": True},
-            "settings": {"type": "dict", "required": True},
+            "settings": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "key": {"type": "str", "required": True},
+                    "value": {"type": "str", "required": True},
+                    "why": {"type": "str", "required": True},
+                    "minimum": {"type": "bool", "default": False},
+                    "without": {"type": "str", "default": ""},
+                },
+            },
         },
         supports_check_mode=True,
     )
-    name = module.params["name"]
-    if not re.match(r"[a-z][a-z0-9]{0,11}\Z", name):
-        module.fail_json(msg="name=%r: give up to 12 lower-case letters and digits" % name)
-    settings = dict((key, " ".join(str(value).split())) for key, value in module.params["settings"].items())
-    path = os.path.join(sysctl.FOLDER, "99-xensec-%s.conf" % name)
-    found = dict((key, sysctl.get(key)) for key in settings)
-    missing = sorted(key for key in settings if found[key] is None)
-    held = dict((key, found[key]) for key in settings if found[key] is not None)
-    wanted = dict((key, settings[key]) for key in held)
-    before, after = read(path), sysctl.render(wanted)
-    differing = sorted(key for key in held if held[key] != wanted[key])
-    reasons = ["%s was %s" % (key, held[key]) for key in differing]
-    if before != after:
-        reasons.insert(0, "%s differs" % path)
-    result = {
-        "changed": bool(reasons),
-        "missing": missing,
-        "reasons": reasons,
-        "diff": [
-            {"before_header": path, "after_header": path, "before": before or "", "after": after},
-            {"before_header": "kernel", "after_header": "kernel", "before": describe(held), "after": describe(wanted)},
-        ],
-    }
-    if reasons and not module.check_mode:
-        Record("sysctl_" + name, root=STATE_FOLDER).keep(files=[path], state=held)
-        if before != after:
-            if not os.path.isdir(sysctl.FOLDER):
-                os.makedirs(sysctl.FOLDER, 0o755)
-            write_atomically(path, after.encode("utf-8"), 0o644)
-        refused = [(key, sysctl.put(key, wanted[key])) for key in differing]
-        refused = ["%s = %s (%s)" % (key, wanted[key], why) for key, why in refused if why]
-        if refused:
-            module.fail_json(msg="the kernel refused %s: it is set at boot only, by %s" % (", ".join(refused), path))
-    module.exit_json(**result)
+    if not re.match(r"[a-z][a-z0-9]{0,11}\Z", module.params["name"]):
+        module.fail_json(msg="name=%r: give up to 12 lower-case letters and digits" % module.params["name"])
+    settings = Settings(module)
+    module.exit_json(**(settings.present() if module.params["state"] == "present" else settings.restored()))
 
 
 if __name__ == "__main__":
