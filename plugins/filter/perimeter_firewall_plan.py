@@ -42,8 +42,8 @@ EXAMPLES = r"""
 RETURN = r"""
 _value:
   description: >-
-    A dictionary with nftables (text), iptables and ip6tables (lists of rules), sets, sysctls (values by key) and
-    warnings.
+    A dictionary with nftables (text), iptables and ip6tables (lists of rules), sets, sysctls (settings, as
+    M(xensec.hardening.sysctl_settings) takes them) and warnings.
   type: dict
 """
 

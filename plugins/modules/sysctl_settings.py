@@ -210,7 +210,7 @@ def main():
                 "elements": "dict",
                 "default": [],
                 "options": {
-                    "key": {"type": "str", "required": True},
+                    "key": {"type": "str", "required": True, "no_log": False},
                     "value": {"type": "str", "required": True},
                     "why": {"type": "str", "required": True},
                     "minimum": {"type": "bool", "default": False},

@@ -528,8 +528,16 @@ def listed_rules(plan: Perimeter, tables: Tables) -> None:
 # --- kernel settings ----------------------------------------------------------------------------------------
 
 
-def sysctls(plan: Perimeter, interfaces: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """The settings that go with the rules.
+# Why each of them is set, for whoever reads the file that they are in.
+SYSCTL_REASONS = {
+    "rp_filter": "the way back to a source leads where it came in (RFC 3704); of this and that for all the larger counts",
+    "accept_source_route": "no packet chooses its own way past the rules (RFC 5095, RFC 7126)",
+    "accept_redirects": "no neighbour bends the routes of a gateway (RFC 1812, section 5.2.7.2)",
+}
+
+
+def sysctls(plan: Perimeter, interfaces: Mapping[str, Mapping[str, Any]]) -> list[dict[str, str]]:
+    """The settings that go with the rules, as sysctl_settings takes them.
 
     Of net.ipv4.conf.all.rp_filter and an interface's the larger counts, so C(all) goes to 0, and interfaces other than
     those of the outside keep, each as its own, what counted for them before. A second run reads the same from that.
@@ -549,7 +557,10 @@ def sysctls(plan: Perimeter, interfaces: Mapping[str, Mapping[str, Any]]) -> dic
         for name in ("all", *plan.outside):
             wanted[key(family, name, "accept_source_route")] = "0"
             wanted[key(family, name, "accept_redirects")] = "0"
-    return dict(sorted(wanted.items()))
+    return [
+        {"key": name, "value": value, "why": SYSCTL_REASONS[name.rpartition("/")[2]]}
+        for name, value in sorted(wanted.items())
+    ]
 
 
 # --- the plan -----------------------------------------------------------------------------------------------

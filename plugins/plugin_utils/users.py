@@ -352,7 +352,7 @@ def kernel_settings(exceptions: Sequence[str]) -> list[dict[str, Any]]:
                 f"it sets {', '.join(sorted(known))}"
             )
     return [
-        {"key": key.name, "value": key.value, "why": key.why, "minimum": key.minimum, "without": key.without}
+        {"key": key.name, "value": str(key.value), "why": key.why, "minimum": key.minimum, "without": key.without}
         for key in KERNEL
         if key.name not in exceptions
     ]

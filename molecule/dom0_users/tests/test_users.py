@@ -85,7 +85,7 @@ def test_pam_keeps_our_lines_through_package_updates(node):
 
 def test_the_machine_that_runs_the_lab_keeps_its_kernel_settings():
     """In a container the settings are not its own, and the role says so instead of writing them."""
-    assert not [node for node in NODES if root_on(node).file("/etc/sysctl.d/99-xensec.conf").exists]
+    assert not [node for node in NODES if root_on(node).file("/etc/sysctl.d/99-xensec-users.conf").exists]
     done = subprocess.run(playbook("-v", variables={}), capture_output=True, text=True, check=True)
     assert "a container has the kernel of the machine around it" in done.stdout
     assert '"state": "set"' not in done.stdout

@@ -188,6 +188,11 @@ def two_uplinks():
     return facts(eth2=interface("203.0.113.2/24", default_route=True, rp_filter=1))
 
 
+def sysctls(result):
+    assert all(item["why"] for item in result["sysctls"])
+    return {item["key"]: item["value"] for item in result["sysctls"]}
+
+
 @pytest.mark.parametrize(
     "mode, uplinks, strict",
     [("auto", 1, True), ("auto", 2, False), ("strict", 2, True), ("loose", 1, False), ("loose", 2, False)],
@@ -197,19 +202,19 @@ def test_reverse_path(mode, uplinks, strict):
     result = plan(two_uplinks() if uplinks == 2 else FACTS, **changed)
     assert ("\n    fib saddr . iif oif missing" in result["nftables"]) is strict
     assert any("rpfilter --loose" in rule for rule in result["iptables"]) is not strict
-    assert result["sysctls"]["net/ipv4/conf/eth0/rp_filter"] == ("1" if strict else "2")
+    assert sysctls(result)["net/ipv4/conf/eth0/rp_filter"] == ("1" if strict else "2")
     assert any("loose" in warning for warning in result["warnings"]) is (uplinks == 2 or not strict)
 
 
 def test_the_larger_setting_counts_so_all_goes_to_zero_and_the_inside_keeps_its_own():
-    settings = plan()["sysctls"]
+    settings = sysctls(plan())
     assert settings["net/ipv4/conf/all/rp_filter"] == "0"
     assert settings["net/ipv4/conf/eth0/rp_filter"] == "1"
     assert settings["net/ipv4/conf/eth1/rp_filter"] == "2"
 
 
 def test_an_interface_with_a_dot_keeps_it():
-    settings = plan(facts(**{"eth1.5": interface("10.2.0.1/24", rp_filter=1)}))["sysctls"]
+    settings = sysctls(plan(facts(**{"eth1.5": interface("10.2.0.1/24", rp_filter=1)})))
     assert settings["net/ipv4/conf/eth1.5/rp_filter"] == "1"
 
 
