@@ -90,8 +90,8 @@ def image_recipe(name: str) -> dict[str, Any]:
     recipes: dict[str, Any] = yaml.safe_load((HERE / "images.yml").read_text())
     if name not in recipes["images"]:
         raise LabError(f"image {name!r} is not in images.yml; there are {', '.join(sorted(recipes['images']))}")
-    recipe: dict[str, Any] = {**recipes["images"][name], "setup": recipes["setup"]}
-    recipe["packages"] = sorted({*recipes["packages"], *recipe.get("packages", [])})
+    recipe: dict[str, Any] = {"setup": recipes["setup"], **recipes["images"][name]}
+    recipe["packages"] = sorted({*recipes["packages"], *recipe.get("packages", [])} - {*recipe.get("without", [])})
     return recipe
 
 
