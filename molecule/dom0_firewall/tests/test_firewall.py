@@ -13,6 +13,7 @@ import time
 
 import pytest
 from labtest import ADDRESSES, INVENTORY, LAB, NODES
+from portscan import SCAN
 
 GUESTS = INVENTORY["vars"]["lab_guests"]
 # Of what listens (22 3128 5000 6000 7003 8002 8443 9100 9200), who may reach what on the front network.
@@ -21,42 +22,6 @@ ADMITTED = {
     "outsider": {"ipv4": [7003, 8443], "ipv6": [7003, 8443]},
     "guest": {"ipv4": [3128], "ipv6": [3128]},
 }
-# Tries every TCP port of an address and tells what is open; everything else has to be refused, at once.
-SCAN = """
-import errno, json, select, socket, sys
-family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
-answers, waiting, ports = {}, {}, iter(range(1, 65536))
-poller = select.poll()
-def start(port):
-    attempt = socket.socket(family, socket.SOCK_STREAM)
-    attempt.setblocking(False)
-    code = attempt.connect_ex((sys.argv[1], port))
-    if code == errno.EINPROGRESS:
-        waiting[attempt.fileno()] = attempt, port
-        poller.register(attempt, select.POLLOUT)
-    else:
-        answers[port] = code
-        attempt.close()
-while True:
-    while len(waiting) < 300:
-        port = next(ports, None)
-        if port is None:
-            break
-        start(port)
-    if not waiting:
-        break
-    ready = poller.poll(5000)
-    if not ready:
-        answers.update((port, errno.ETIMEDOUT) for _, port in waiting.values())
-        break
-    for number, _ in ready:
-        attempt, port = waiting.pop(number)
-        poller.unregister(number)
-        answers[port] = attempt.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        attempt.close()
-others = {port: errno.errorcode[code] for port, code in answers.items() if code not in (0, errno.ECONNREFUSED)}
-print(json.dumps([sorted(port for port, code in answers.items() if code == 0), others, len(answers)]))
-"""
 CONNECT = """
 import socket, sys
 try:
