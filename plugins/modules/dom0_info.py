@@ -67,7 +67,13 @@ toolstack:
       description: What was found, in words.
       type: list
       elements: str
-  sample: {"detected": "xend", "evidence": ["/etc/xen/xend-config.sxp is there", "xend runs as process 412"]}
+    libvirt:
+      description: Whether libvirt runs here and has its driver for Xen.
+      type: bool
+  sample:
+    detected: xend
+    evidence: [/etc/xen/xend-config.sxp is there, xend runs as process 412]
+    libvirt: false
 interfaces:
   description: The network interfaces by name, loopback left out.
   returned: when asked for
@@ -155,17 +161,17 @@ accounts:
     pam: {common: true, unguarded: []}
 """
 
+import glob
 import os
 import pwd
 import re
-import socket
-import struct
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.xensec.hardening.plugins.module_utils import accounts as local
 from ansible_collections.xensec.hardening.plugins.module_utils.control import control_connection, control_login
 from ansible_collections.xensec.hardening.plugins.module_utils.sessions import of_accounts, service_accounts
 from ansible_collections.xensec.hardening.plugins.module_utils.sshd import Sshd
+from ansible_collections.xensec.hardening.plugins.module_utils.sockets import decode_address
 
 PROC = "/proc"
 NETWORK = "/sys/class/net"
@@ -174,6 +180,7 @@ UFW_CONFIGURATION = "/etc/ufw/ufw.conf"
 XEND_FILES = ("/etc/xen/xend-config.sxp", "/usr/sbin/xend")
 # A gateway that speaks BGP may have a million.
 MOST_ROUTES = 1000
+LIBXL_DRIVERS = ("/usr/lib*/libvirt/connection-driver/*libxl*", "/usr/lib/*/libvirt/connection-driver/*libxl*")
 # The names that Xen's scripts give to guests' network interfaces in Dom0.
 GUEST_INTERFACES = ("vif", "tap")
 
@@ -223,7 +230,12 @@ def toolstack(module):
         (True, False): "xend",
         (True, True): "both" if xend_runs else "xl",
     }
-    return {"detected": decided[has_xend, bool(xl)], "evidence": evidence or ["neither xend nor xl was found"]}
+    return {
+        "detected": decided[has_xend, bool(xl)],
+        "evidence": evidence or ["neither xend nor xl was found"],
+        "libvirt": any(glob.glob(pattern) for pattern in LIBXL_DRIVERS)
+        and any(os.path.basename(words[0]) in ("libvirtd", "virtxend") for dummy, words in processes()),
+    }
 
 
 def read_routes(module, ip):
@@ -284,16 +296,6 @@ def interfaces(module):
             kind = "ipv4" if family == "inet" else "ipv6"
             found[name][kind].append({"address": address, "prefix": int(prefix)})
     return found
-
-
-def decode_address(text):
-    """Turn the kernel's hexadecimal notation in /proc/net/tcp and tcp6 into an address.
-
-    Each group of four bytes is in the byte order of the machine.
-    """
-    words = [int(text[at : at + 8], 16) for at in range(0, len(text), 8)]
-    packed = struct.pack("=%dI" % len(words), *words)
-    return socket.inet_ntop(socket.AF_INET if len(words) == 1 else socket.AF_INET6, packed)
 
 
 def socket_owners():
