@@ -1,0 +1,157 @@
+# Copyright (c) 2026 xensec.hardening maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What Dom0 runs after the role: exactly what it needs, even when it is poked."""
+
+import json
+import time
+
+import pytest
+from labtest import ADDRESSES, LAB, NODES
+from portscan import scan
+from servicetest import SYSTEMD_NODES, active, record, units
+
+KEPT = {"lab-kept.service", "lab-store.service", "lab-store.socket", "lab-part.service"}
+GUESTS = {"lab-guest.service", "lab-autostart.service", "xen.service", "xendomains.service"}
+SYSTEM = {
+    *("blk-availability.service", "dbus.service", "dbus.socket", "dm-event.socket", "ifupdown-pre.service"),
+    *("lab-network.service", "lvm2-lvmpolld.socket", "lvm2-monitor.service", "networking.service", "rsyslog.service"),
+    *("ssh.service", "syslog.socket"),
+}
+ACTIVE = {
+    "node1": SYSTEM | KEPT | GUESTS,
+    "node2": SYSTEM | KEPT | GUESTS,
+    "node3": SYSTEM | KEPT | GUESTS | {"sshd-unix-local.socket"},
+}
+ENABLED = {
+    *("blk-availability.service", "chrony.service", "dm-event.socket", "fstrim.timer", "getty@.service"),
+    *("lab-kept.service", "lab-network.service", "lab-store.socket", "lvm2-lvmpolld.socket", "lvm2-monitor.service"),
+    *("networking.service", "rsyslog.service", "ssh.service", "systemd-pstore.service", *GUESTS),
+}
+DEBIAN = {
+    "node1": {"e2scrub_all.timer", "e2scrub_reap.service"},
+    "node2": {"e2scrub_all.timer", "e2scrub_reap.service"},
+    "node3": {"sshd-keygen.service", "sshd-unix-local.socket"},
+}
+SYSV = {"node4": {"cron", "dbus", "rsyslog", "ssh", "udev"}}
+LINKED = {
+    *("bootlogs", "bootmisc.sh", "brightness", "chrony", "cron", "dbus", "hostname.sh", "lab-network", "mountall.sh"),
+    *("mountall-bootclean.sh", "mountnfs.sh", "mountnfs-bootclean.sh", "networking", "procps", "rc.local", "rmnologin"),
+    *("rsyslog", "ssh", "urandom", "xen", "xendomains"),
+}
+
+
+@pytest.fixture(params=SYSTEMD_NODES)
+def systemd(request, machines):
+    return request.param, machines[request.param]
+
+
+def test_exactly_the_expected_units_are_active(systemd):
+    name, node = systemd
+    assert active(node) == ACTIVE[name]
+
+
+def test_exactly_the_expected_units_are_enabled(systemd):
+    name, node = systemd
+    # Some releases list the instance of getty@ as well.
+    assert units(node, "list-unit-files --state=enabled,generated") - {"getty@tty1.service"} == ENABLED | DEBIAN[name]
+
+
+def test_exactly_the_expected_scripts_run_and_are_enabled(machines):
+    node = machines["node4"]
+    listed = node.check_output("service --status-all 2>/dev/null").splitlines()
+    assert {line.split()[-1] for line in listed if "[ + ]" in line} == SYSV["node4"]
+    links = node.check_output("ls /etc/rc2.d /etc/rc3.d /etc/rc4.d /etc/rc5.d /etc/rcS.d").split()
+    assert {link[3:] for link in links if link.startswith("S")} == LINKED
+
+
+@pytest.mark.parametrize("family", ["ipv4", "ipv6"])
+@pytest.mark.parametrize("name", NODES)
+def test_a_full_scan_finds_ssh_and_nothing_else(machines, name, family):
+    assert machines[name].run("nft list ruleset | grep -q hook").rc != 0, "a packet filter would hide what listens"
+    assert scan(machines["outsider"], ADDRESSES[name]["management"][family]) == [[22], {}, 65535]
+
+
+def test_nothing_else_listens_at_all(node):
+    """On no address, loopback included, TCP or UDP."""
+    listed = [line.split() for line in node.check_output("ss -Hltun").splitlines()]
+    assert sorted((words[0], words[4]) for words in listed) == [("tcp", "0.0.0.0:22"), ("tcp", "[::]:22")]
+
+
+def poke_bus(node, name):
+    return node.run(f"dbus-send --system --print-reply --reply-timeout=5000 --dest={name} / org.example.Poke")
+
+
+def test_what_is_started_on_demand_stays_down_when_it_is_poked(systemd, machines):
+    name, node = systemd
+    node.check_output("rm -f /run/lab-*.started; touch /run/lab-poke")
+    address = ADDRESSES[name]["management"]["ipv4"]
+    for port in (7100, 7102):
+        assert machines["outsider"].run(f"nc -z -w 2 {address} {port}").rc != 0
+    for bus_name in ("org.example.Lab", "org.example.Alone", "org.freedesktop.Avahi"):
+        assert poke_bus(node, bus_name).rc != 0
+    for unit in ("lab-own.service", "cups.socket", "lab-many@7104.service"):
+        assert node.run(f"systemctl start {unit}").rc != 0
+    # The timer would have come twice by then.
+    time.sleep(11)
+    assert node.run("ls /run/lab-*.started").rc != 0
+    assert "22" in node.check_output("ss -Hltn")
+    assert "71" not in node.check_output("ss -Hltn | awk '{print $4}'")
+
+
+def test_the_bus_of_sysv_starts_nothing_either(machines):
+    node = machines["node4"]
+    node.check_output("rm -f /run/lab-*.started")
+    assert poke_bus(node, "org.example.Alone").rc != 0
+    assert node.run("ls /run/lab-*.started").rc != 0
+
+
+def test_the_bus_still_starts_what_stays(systemd):
+    """The pokes above fail because of us, and not because the bus starts nothing."""
+    node = systemd[1]
+    assert "string" in node.check_output(
+        "dbus-send --system --print-reply --dest=org.freedesktop.hostname1 /org/freedesktop/hostname1 "
+        "org.freedesktop.DBus.Properties.Get string:org.freedesktop.hostname1 string:Hostname"
+    )
+
+
+def test_guests_were_never_touched(systemd):
+    """Their process is the first one, and the command that would stop one never ran."""
+    node = systemd[1]
+    assert node.check_output("cat /run/xl.called") == "create /etc/xen/a"
+    assert node.check_output("systemctl show --value -p NRestarts,SubState lab-guest.service").split() == [
+        "0",
+        "running",
+    ]
+
+
+def test_every_stop_was_of_a_unit_that_goes(systemd):
+    """systemd's own journal has every stop it was asked for, whoever asked."""
+    node = systemd[1]
+    lines = node.check_output("journalctl -b -o json MESSAGE_ID=de5b426a63be47a7b6ac3eaac82e2f6f").splitlines()
+    stopped = {json.loads(line)["UNIT"] for line in lines}
+    # Those of logging in and out, and of the unit that a later test starts.
+    stopped = {unit for unit in stopped if not unit.startswith(("user@", "user-runtime-dir@", "session-"))}
+    stopped = {unit for unit in stopped if unit.endswith((".service", ".socket", ".timer", ".path"))}
+    recorded = {key.partition(" ")[2] for key in record(node)["state"]}
+    assert stopped <= recorded
+    assert not recorded & (ACTIVE["node1"] | ENABLED)
+
+
+def test_what_was_found_is_recorded(machines):
+    for name in SYSTEMD_NODES:
+        state = record(machines[name])["state"]
+        assert state["unit rpcbind.socket"] == {"active": True, "state": "enabled"}
+        assert state["unit lab-own.service"] == {"active": True, "state": "enabled"}
+        assert state["unit lab-bus.service"] == {"active": False, "state": "static"}
+        assert state["unit org.example.Alone.dbus"]["active"] is True
+    assert record(machines["node4"])["state"]["unit exim4.service"] == {"active": True, "state": "enabled"}
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_check_mode_had_predicted_it(machines, name):
+    predicted = json.loads((LAB / f"{name}.json").read_text())
+    names = {unit for key in ("stopped", "disabled", "masked", "blocked") for unit in predicted[key]}
+    done = {key.partition(" ")[2] for key in record(machines[name])["state"]}
+    assert done - {"lab-newcomer.service"} == names
+    assert predicted["changed"] is True
