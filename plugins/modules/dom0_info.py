@@ -168,10 +168,10 @@ import re
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.xensec.hardening.plugins.module_utils import accounts as local
+from ansible_collections.xensec.hardening.plugins.module_utils import sockets
 from ansible_collections.xensec.hardening.plugins.module_utils.control import control_connection, control_login
 from ansible_collections.xensec.hardening.plugins.module_utils.sessions import of_accounts, service_accounts
 from ansible_collections.xensec.hardening.plugins.module_utils.sshd import Sshd
-from ansible_collections.xensec.hardening.plugins.module_utils.sockets import decode_address
 
 PROC = "/proc"
 NETWORK = "/sys/class/net"
@@ -298,37 +298,21 @@ def interfaces(module):
     return found
 
 
-def socket_owners():
-    """Map socket inodes to (pid, process name)."""
-    owners = {}
-    for pid in [name for name in os.listdir(PROC) if name.isdigit()]:
-        folder = os.path.join(PROC, pid, "fd")
-        try:
-            descriptors = os.listdir(folder)
-        except OSError:
-            continue
-        for descriptor in descriptors:
-            try:
-                target = os.readlink(os.path.join(folder, descriptor))
-            except OSError:
-                continue
-            if target.startswith("socket:["):
-                owners[target[8:-1]] = (int(pid), read(os.path.join(PROC, pid, "comm")).strip())
-    return owners
-
-
 def listeners():
-    found, owners = [], socket_owners()
-    for table in ("tcp", "tcp6"):
-        for line in read(os.path.join(PROC, "net", table)).splitlines()[1:]:
-            fields = line.split()
-            if len(fields) > 9 and fields[3] == "0A":
-                address, dummy, port = fields[1].partition(":")
-                address, port = decode_address(address), int(port, 16)
-                name = ("[%s]:%d" if ":" in address else "%s:%d") % (address, port)
-                pid, process = owners.get(fields[9], (None, None))
-                found.append({"address": address, "port": port, "socket": name, "pid": pid, "process": process})
-    return sorted(found, key=lambda item: (item["port"], item["address"]))
+    found = []
+    for item in sockets.listening():
+        if item["protocol"] == "tcp":
+            pid = item["pids"][0] if item["pids"] else None
+            found.append(
+                {
+                    "address": item["address"],
+                    "port": item["port"],
+                    "socket": item["socket"].partition("/")[2],
+                    "pid": pid,
+                    "process": read(os.path.join(PROC, str(pid), "comm")).strip() if pid else None,
+                }
+            )
+    return found
 
 
 def firewall_managers():

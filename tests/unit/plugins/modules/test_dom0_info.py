@@ -13,7 +13,7 @@ import sys
 
 import pytest
 from ansible.module_utils import basic
-from ansible_collections.xensec.hardening.plugins.module_utils import accounts, control, sessions, sshd
+from ansible_collections.xensec.hardening.plugins.module_utils import accounts, control, sessions, sockets, sshd
 from ansible_collections.xensec.hardening.plugins.modules import dom0_info
 from harness import ModuleFailed, run
 from hypothesis import given
@@ -87,6 +87,7 @@ def host(tmpdir, monkeypatch):
     made = Host(tmpdir)
     monkeypatch.setattr(dom0_info, "PROC", str(made.proc))
     monkeypatch.setattr(control, "PROC", str(made.proc))
+    monkeypatch.setattr(sockets, "PROC", str(made.proc))
     monkeypatch.setattr(dom0_info, "NETWORK", str(made.network))
     files = (str(made.etc.join("xend-config.sxp")), str(made.etc.join("xend")))
     monkeypatch.setattr(dom0_info, "XEND_FILES", files)
@@ -345,7 +346,7 @@ DECODED = [
 
 @pytest.mark.parametrize("little, big, expected", DECODED)
 def test_decode_address(little, big, expected):
-    assert dom0_info.decode_address(little if LITTLE else big) == expected
+    assert sockets.decode_address(little if LITTLE else big) == expected
 
 
 @given(st.binary(min_size=4, max_size=4) | st.binary(min_size=16, max_size=16))
@@ -354,7 +355,7 @@ def test_decode_address_is_the_inverse_of_what_the_kernel_does(packed):
     octets = bytearray(packed)
     text = "".join("%02X" % octet for at in range(0, len(octets), 4) for octet in octets[at : at + 4][::step])
     family = socket.AF_INET if len(octets) == 4 else socket.AF_INET6
-    assert socket.inet_pton(family, dom0_info.decode_address(text)) == packed
+    assert socket.inet_pton(family, sockets.decode_address(text)) == packed
 
 
 def line(number, local, state, inode):
