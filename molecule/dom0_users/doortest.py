@@ -117,7 +117,7 @@ def from_the_network(node: str, accounts: tuple[str, ...]) -> dict[str, dict[str
 
 def on_the_machine(node: str, accounts: tuple[str, ...]) -> dict[str, dict[str, bool]]:
     found: dict[str, dict[str, bool]] = json.loads(
-        root_on(node).check_output(f"/usr/local/sbin/doors try {shlex.quote(json.dumps(accounts))}")
+        root_on(node).check_output(f"python3 /usr/local/sbin/doors try {shlex.quote(json.dumps(accounts))}")
     )
     return found
 
@@ -141,7 +141,7 @@ def ticks(node: str) -> dict[str, int]:
 
 
 def files(node: str) -> list[str]:
-    return str(root_on(node).check_output("/usr/local/sbin/doors files")).splitlines()
+    return str(root_on(node).check_output("python3 /usr/local/sbin/doors files")).splitlines()
 
 
 def baseline(node: str) -> list[str]:

@@ -132,7 +132,7 @@ class Closure(object):
         What was kept before may become protected. A unit that is a root itself has its own reason.
         """
         todo = [root for root in roots if self.decide(*root)]
-        todo = [needed for unit, _reason, protected in todo for needed in self.needs(unit, protected)]
+        todo = [needed for unit, dummy, protected in todo for needed in self.needs(unit, protected)]
         while todo:
             unit, reason, protected = todo.pop(0)
             if self.decide(unit, reason, protected):
@@ -425,8 +425,8 @@ def parse_rc_update(text):
     """Return {name: runlevels} from C(rc-update show)."""
     found = {}
     for line in text.splitlines():
-        name, bar, levels = line.partition("|")
-        if bar and name.strip():
+        name, divider, levels = line.partition("|")
+        if divider and name.strip():
             found[name.strip()] = levels.split()
     return found
 

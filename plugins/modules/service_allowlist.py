@@ -32,7 +32,7 @@ options:
     type: list
     elements: dict
     required: true
-    suboptions:
+    suboptions: &entry
       patterns:
         description: Names of units, or shell patterns for them.
         type: list
@@ -65,6 +65,7 @@ options:
     type: list
     elements: dict
     default: []
+    suboptions: *entry
   wanted:
     description: Patterns in O(keep) that were given by hand. One that means no unit is warned of.
     type: list

@@ -217,7 +217,7 @@ def check_choice(value: object, variable: str, choices: Sequence[str]) -> str:
 
 def check_kernel_ports(value: Sequence[object]) -> list[str]:
     for port in value:
-        protocol, _, number = str(port).partition("/")
+        protocol, _slash, number = str(port).partition("/")
         if protocol not in ("tcp", "udp") or not number.isdecimal() or not 1 <= int(number) <= 65535:
             raise ValueError(
                 f"dom0_services_kernel_ports has {port!r}: write protocol and port, such as tcp/7789 or udp/51820"

@@ -136,7 +136,7 @@ def check_tunnels(raw: Sequence[Mapping[str, Any]], allowed: Sequence[str]) -> l
                 f"add the line '- {item['account']}' to it, or take the tunnel away"
             )
         for target in item["permit_open"]:
-            host, _, port = str(target).rpartition(":")
+            host, _colon, port = str(target).rpartition(":")
             if not re.match(r"[A-Za-z0-9.-]+\Z|\[[0-9A-Fa-f:]+\]\Z", host) or not port.isdecimal() or int(port) > 65535:
                 raise ValueError(
                     f"dom0_users_tunnels has the target {target!r}: write HOST:PORT, as in 127.0.0.1:8002 or [::1]:8002"

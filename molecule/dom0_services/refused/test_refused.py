@@ -41,7 +41,7 @@ def test_a_keep_entry_that_means_nothing_is_a_warning():
 
 def test_what_listens_for_no_service_fails_the_role(machines):
     node = machines["node2"]
-    node.check_output("systemd-run --unit=lab-stray /usr/local/sbin/listen 7200; sleep 2")
+    node.check_output("systemd-run --unit=lab-stray /usr/bin/python3 /usr/local/sbin/listen 7200; sleep 2")
     try:
         done = run_role(limit="node2")
         said = " ".join(done.output.split())

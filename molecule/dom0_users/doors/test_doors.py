@@ -41,7 +41,7 @@ def test_root_gets_in_where_the_operator_is_root(node):
 
 @pytest.mark.parametrize("node", NODES)
 def test_root_gets_in_on_the_console(node):
-    assert json.loads(root_on(node).check_output("/usr/local/sbin/doors try '[\"root\"]'"))["root"]["login"]
+    assert json.loads(root_on(node).check_output("python3 /usr/local/sbin/doors try '[\"root\"]'"))["root"]["login"]
 
 
 @pytest.mark.parametrize("node", NODES)

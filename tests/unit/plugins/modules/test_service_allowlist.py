@@ -113,9 +113,11 @@ def host(tmpdir, monkeypatch):
     monkeypatch.setattr(service_allowlist, "POLICY", str(made.etc.join("policy-rc.d")))
     monkeypatch.setattr(service_allowlist, "MOUNTS", ())
     monkeypatch.setattr(service_allowlist, "PATIENCE", 0.6)
-    monkeypatch.setattr(
-        basic.AnsibleModule, "run_command", lambda module, command, **more: made.run_command(module, command, **more)
-    )
+
+    def run_command(module, command, **more):
+        return made.run_command(module, command, **more)
+
+    monkeypatch.setattr(basic.AnsibleModule, "run_command", run_command)
     monkeypatch.setattr(basic.AnsibleModule, "get_bin_path", lambda module, name, *args, **more: "/bin/" + name)
     return made
 

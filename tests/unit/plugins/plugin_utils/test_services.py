@@ -22,11 +22,11 @@ SETTINGS = {
 XL = {"toolstack": {"detected": "xl", "libvirt": False}}
 
 
-def plan(facts=XL, **settings):
-    return service_policy({**SETTINGS, **settings}, facts)
+def plan(facts=None, **settings):
+    return service_policy({**SETTINGS, **settings}, facts or XL)
 
 
-def decide(*names, facts=XL, **settings):
+def decide(*names, facts=None, **settings):
     policy = plan(facts, **settings)
     return units.decide([units.Unit(name) for name in names], policy)
 

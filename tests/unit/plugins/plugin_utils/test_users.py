@@ -20,7 +20,7 @@ def user(uid, **more):
     return {**described, "administrator": False, "service": False, **more}
 
 
-KNOWN = [key.lower() for key, _ in (*users.SSHD_SETTINGS, *users.SSHD_GLOBALS)]
+KNOWN = [key.lower() for key, _value in (*users.SSHD_SETTINGS, *users.SSHD_GLOBALS)]
 FACTS = {
     "users": {
         "root": user(0, key=True, administrator=True),
@@ -36,16 +36,19 @@ FACTS = {
         },
     },
     "uid_min": 1000,
-    "login": {"account": "root", "uid": 0, "become": None},
+    "login": None,
     "sshd": {"settings": {key: ["yes"] for key in KNOWN}, "drop_in": True, "keys_elsewhere": False},
     "pam": {"common": True, "unguarded": []},
 }
 OPS = {"account": "ops", "uid": 1000, "become": "sudo"}
 
 
-def plan(allowed, login=FACTS["login"], **more):
+ROOT = {"account": "root", "uid": 0, "become": None}
+
+
+def plan(allowed, login="root", **more):
     facts = copy.deepcopy(FACTS)
-    facts["login"] = login
+    facts["login"] = ROOT if login == "root" else login
     facts["sshd"].update({key: more.pop(key) for key in ("drop_in", "keys_elsewhere") if key in more})
     facts["pam"].update({key: more.pop(key) for key in ("common", "unguarded") if key in more})
     for name in more.pop("expired", ()):
@@ -102,7 +105,7 @@ def test_the_filter_says_it_as_ansible_does():
 @pytest.mark.parametrize(
     "login, allowed, wanted, value",
     [
-        (FACTS["login"], ["root", "ops"], "auto", "prohibit-password"),
+        ("root", ["root", "ops"], "auto", "prohibit-password"),
         (OPS, ["root", "ops"], "auto", "no"),
         (OPS, ["root", "ops"], "prohibit-password", "prohibit-password"),
         (OPS, ["root", "ops"], False, "no"),
