@@ -540,7 +540,14 @@ def main():
         supports_check_mode=True,
     )
     params = module.params
-    module.run_command_environ_update = {"LANG": "C", "LC_ALL": "C", "SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": ""}
+    module.run_command_environ_update = {
+        "LANG": "C",
+        "LC_ALL": "C",
+        "SYSTEMD_COLORS": "0",
+        "SYSTEMD_PAGER": "",
+        # Seconds that systemctl waits for an answer; it takes 25 by itself, too few for a busy host.
+        "SYSTEMD_BUS_TIMEOUT": "120",
+    }
     host = inits.detect(module)
     mask, report = params["action"] == "mask", params["action"] == "report"
     entries = params["keep"] + ([] if host.timers else params["keep_without_timers"])

@@ -52,6 +52,7 @@ default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
 """
 # How long a lab may take to boot, in seconds: much longer on a machine that runs several at once.
 PATIENCE = 300
+INOTIFY, INOTIFY_INSTANCES = Path("/proc/sys/fs/inotify/max_user_instances"), 1024
 BRIDGE = "xenbr0"
 GUEST_IMAGE = "debian-12"
 # systemd 257 insists on cgroup v2 unless told otherwise; older ones ignore the word.
@@ -81,6 +82,14 @@ def locked(what: str) -> Iterator[None]:
     with open(f"/run/lock/xensec-lab-{what}.lock", "w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
+
+
+def make_room() -> None:
+    """Raise the kernel's limit on inotify instances: each init takes several, and all machines share root's."""
+    found = int(INOTIFY.read_text())
+    if found < INOTIFY_INSTANCES:
+        say(f"raising fs.inotify.max_user_instances from {found} to {INOTIFY_INSTANCES} until the next boot")
+        INOTIFY.write_text(f"{INOTIFY_INSTANCES}\n")
 
 
 # --- images -----------------------------------------------------------------------------------------------
@@ -395,6 +404,7 @@ class Lab:
 
     def up(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
+        make_room()
         hosts = list(self.plan["hosts"])
         images = {item["image"] for item in self.plan["hosts"].values()}
         ensure_images(images | ({GUEST_IMAGE} if self.plan.get("guests") else set()))

@@ -56,12 +56,16 @@ FACTS = {
 WEB = {"name": "web", "ports": [443]}
 
 
-def plan(facts=FACTS, **settings):
-    return FilterModule().filters()["perimeter_firewall_plan"]({**SETTINGS, **settings}, "gateway1", facts)
+def plan(facts=None, **changed):
+    return FilterModule().filters()["perimeter_firewall_plan"]({**SETTINGS, **changed}, "gateway1", facts or FACTS)
 
 
-def facts(control=FACTS["control"], **interfaces):
-    return {**FACTS, "control": control, "interfaces": {**copy.deepcopy(FACTS["interfaces"]), **interfaces}}
+def facts(control=None, **interfaces):
+    return {
+        **FACTS,
+        "control": control or FACTS["control"],
+        "interfaces": {**copy.deepcopy(FACTS["interfaces"]), **interfaces},
+    }
 
 
 def chain(text, name):
