@@ -69,9 +69,10 @@ def test_the_preset_would_not_take_away_what_stays(systemd):
     root = "/tmp/preset"
     node.check_output(
         f"rm -rf {root}; mkdir -p {root}/etc {root}/usr/lib/systemd; cp -a /etc/systemd {root}/etc/;"
-        f"cp -a /lib/systemd/system {root}/usr/lib/systemd/; ln -s usr/lib {root}/lib;"
-        f"systemctl --root={root} preset-all 2>/dev/null"
+        f"cp -a /lib/systemd/system {root}/usr/lib/systemd/; ln -s usr/lib {root}/lib"
     )
+    # It returns 1 on older releases, for what is masked and for aliases it has just made; what counts is what it did.
+    node.run(f"systemctl --root={root} preset-all")
     shown = node.run(f"systemctl --root={root} is-enabled ssh.service networking.service lab-kept.service")
     assert shown.stdout.split() == ["enabled"] * 3
     assert node.run(f"systemctl --root={root} is-enabled ssh.socket").stdout.strip() == "disabled"

@@ -92,6 +92,16 @@ def make_room() -> None:
         INOTIFY.write_text(f"{INOTIFY_INSTANCES}\n")
 
 
+def remove(container: str) -> None:
+    """Remove a container. One that ends by itself in that very moment is an error to podman, and gone the next time."""
+    command = ("podman", "rm", "--force", "--time=1", "--ignore", container)
+    try:
+        run(*command)
+    except LabError:
+        time.sleep(1)
+        run(*command)
+
+
 # --- images -----------------------------------------------------------------------------------------------
 
 
@@ -449,7 +459,7 @@ class Lab:
 
     def down(self) -> None:
         for host in [*self.plan["hosts"], *self.plan.get("guests", {})]:
-            run("podman", "rm", "--force", "--time=1", "--ignore", self.container(host))
+            remove(self.container(host))
         for network in self.plan["networks"]:
             run("podman", "network", "rm", "--force", self.network(network), check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -458,7 +468,7 @@ class Lab:
 def clean() -> None:
     """Remove what carries this checkout's label, then the images nobody else uses."""
     for name in run("podman", "ps", "--all", f"--filter=label={LABEL}={CHECKOUT_ID}", "--format={{.Names}}").split():
-        run("podman", "rm", "--force", "--time=1", name)
+        remove(name)
     for item in json.loads(run("podman", "network", "ls", "--format=json")):
         if item.get("labels", {}).get(LABEL) == CHECKOUT_ID:
             run("podman", "network", "rm", "--force", item["name"])
