@@ -4,7 +4,7 @@
 """After a run in check mode: nothing on the gateways is other than it was, and forged packets get through."""
 
 import pytest
-from forged import COUNT, GATEWAYS, captured, classes, fire, forget
+from forged import GATEWAYS, captured, classes, fire, forget
 
 
 @pytest.mark.parametrize("gateway", GATEWAYS)
@@ -19,9 +19,9 @@ def test_there_are_no_rules_and_no_files(machines, gateway):
 
 @pytest.mark.parametrize("gateway", GATEWAYS)
 def test_without_the_role_forged_packets_arrive(machines, gateway):
-    """Otherwise, that none arrives later on would prove nothing."""
+    """Otherwise, that none arrives later on would prove nothing. A busy machine may lose one of several."""
     forget(machines)
     volley = classes(gateway)
     fire(machines, gateway, volley)
     arrived = captured(machines)
-    assert {forged.name for forged in volley if arrived.get(forged.mark, 0) < COUNT and forged.passes} == set()
+    assert {forged.name for forged in volley if not arrived.get(forged.mark) and forged.passes} == set()
