@@ -181,6 +181,10 @@ class Lab:
         with locked("networks"):
             existing = {item["name"]: item for item in json.loads(run("podman", "network", "ls", "--format=json"))}
             taken = {subnet["subnet"] for item in existing.values() for subnet in item.get("subnets", [])}
+            # A bridge may be left of a lab that was cut short, and has its addresses all the same.
+            for item in json.loads(run("ip", "-json", "-4", "address", "show")):
+                for own in item["addr_info"]:
+                    taken.add(str(ipaddress.ip_interface(f"{own['local']}/{own['prefixlen']}").network))
             free = (
                 (str(four), str(six))
                 for four, six in zip(IPV4_POOL.subnets(new_prefix=24), IPV6_POOL.subnets(new_prefix=64), strict=False)
