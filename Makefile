@@ -22,11 +22,11 @@ harden: ## Harden the embedded cluster, or your own with INVENTORY=path
 audit: ## Show who can reach whose relocation port, changing nothing (INVENTORY=path for your own cluster)
 	@tools/harden audit $(INVENTORY)
 
-test: setup ## Run every check: lint, sanity, unit tests, all Molecule scenarios (about 10 minutes)
+test: setup ## Run every check: lint, sanity, unit tests, all Molecule scenarios (about 40 minutes)
 	@$(MAKE) --no-print-directory --jobs=$(JOBS) --output-sync=target sanity lint unit $(SCENARIOS:%=molecule-%)
 	@echo "test: lint, sanity, unit tests and $(words $(SCENARIOS)) Molecule scenarios passed"
 
-quick: setup ## The inner loop: style and unit tests, no lab (under a minute)
+quick: setup ## The inner loop: style and unit tests, no lab (two minutes)
 	@ruff check . && ruff format --check . && pytest
 
 lint: setup ## ansible-lint (production profile), yamllint, ruff, mypy
