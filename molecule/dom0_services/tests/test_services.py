@@ -118,7 +118,9 @@ def test_the_bus_still_starts_what_stays(systemd):
 def test_guests_were_never_touched(systemd):
     """Their process is the first one, and the command that would stop one never ran."""
     node = systemd[1]
-    assert node.check_output("cat /run/xl.called") == "create /etc/xen/a"
+    called = node.check_output("cat /run/xl.called").splitlines()
+    # At boot Xen's own script asks which guests there are.
+    assert [words for words in called if words != "list"] == ["create /etc/xen/a"]
     assert node.check_output("systemctl show --value -p NRestarts,SubState lab-guest.service").split() == [
         "0",
         "running",
@@ -129,7 +131,8 @@ def test_every_stop_was_of_a_unit_that_goes(systemd):
     """systemd's own journal has every stop it was asked for, whoever asked."""
     node = systemd[1]
     lines = node.check_output("journalctl -b -o json MESSAGE_ID=de5b426a63be47a7b6ac3eaac82e2f6f").splitlines()
-    stopped = {json.loads(line)["UNIT"] for line in lines}
+    # What users' own managers stop has another key.
+    stopped = {entry["UNIT"] for entry in map(json.loads, lines) if "UNIT" in entry}
     # Those of logging in and out, and of the unit that a later test starts.
     stopped = {unit for unit in stopped if not unit.startswith(("user@", "user-runtime-dir@", "session-"))}
     stopped = {unit for unit in stopped if unit.endswith((".service", ".socket", ".timer", ".path"))}
