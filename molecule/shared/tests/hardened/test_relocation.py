@@ -145,7 +145,8 @@ def test_the_roll_out_stops_at_a_canary_that_fails():
     )
     assert done.returncode != 0
     assert "dom0_firewall_management_sources is empty" in done.stdout + done.stderr
-    recap = dict(re.findall(r"^(node\d) +: (.*)$", done.stdout, re.M))
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)
+    recap = dict(re.findall(r"^(node\d) +: (.*)$", plain, re.M))
     assert "failed=1" in recap["node1"]
     for node in ("node2", "node3"):
         # Read before the first batch, and then left alone.
