@@ -18,8 +18,8 @@ options:
   _input:
     description: >-
       The settings, as the variables of the role P(xensec.hardening.xend_relocation#role) without their prefix:
-      scenario, toolstack, interface, address, networks, peers, port, ssl_port, ssl, keep_listeners; and control_port,
-      the port Ansible connects to.
+      scenario, toolstack, interface, address, networks, peers, port, ssl_port, ssl, keep_listeners, key_generation,
+      allow_root_keys; and control_port, the port Ansible connects to.
     type: dict
     required: true
   host:
@@ -27,7 +27,7 @@ options:
     type: str
     required: true
   facts:
-    description: What M(xensec.hardening.dom0_info) returned for the node (toolstack and interfaces).
+    description: What M(xensec.hardening.dom0_info) returned for the node (toolstack, interfaces, relocation, root_keys).
     type: dict
     required: true
   hostvars:
@@ -55,8 +55,9 @@ RETURN = r"""
 _value:
   description: >-
     A dictionary with scenario, toolstack, enabled, interface, address, ports (to listen on), guarded_ports, peers
-    (names with addresses), sources (who may connect), listeners (C(address:port) strings), options (of
-    xend-config.sxp), guard (rules for M(xensec.hardening.firewall_ruleset)) and warnings.
+    (names with addresses), sources (who may connect), listeners (C(address:port) strings), tunnel (where a forward to
+    xend comes out), options (of xend-config.sxp), ssh (for M(xensec.hardening.xl_relocation)), guard (rules for
+    M(xensec.hardening.firewall_ruleset)) and warnings.
   type: dict
 """
 

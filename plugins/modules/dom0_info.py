@@ -15,15 +15,16 @@ version_added: "0.1.0"
 author: xensec.hardening maintainers (@xensec)
 description:
   - Reads a host's tool stack, network interfaces, TCP listeners, the connection that Ansible comes in by, who is in
-    charge of the packet filter, and what a gateway's perimeter has stopped, in one call and without side effects.
+    charge of the packet filter, what a gateway's perimeter has stopped, and the public keys that concern relocation over
+    ssh, in one call and without side effects.
   - The roles of this collection plan on the controller from what it returns.
 options:
   gather_subset:
     description: What to read. V(accounts) takes root, and is read only when it is named.
     type: list
     elements: str
-    choices: [toolstack, interfaces, listeners, control, firewall_managers, perimeter, accounts]
-    default: [toolstack, interfaces, listeners, control, firewall_managers]
+    choices: [toolstack, interfaces, listeners, control, firewall_managers, relocation, perimeter, accounts]
+    default: [toolstack, interfaces, listeners, control, firewall_managers, relocation]
   account_names:
     description: Accounts to look for beyond those in C(/etc/passwd), by name, wherever the host knows them from.
     type: list
@@ -159,6 +160,38 @@ accounts:
     login: {account: root, uid: 0, become: null}
     sshd: {settings: {permitrootlogin: ["yes"]}, drop_in: true, keys_elsewhere: false}
     pam: {common: true, unguarded: []}
+relocation:
+  description: What M(xensec.hardening.xl_relocation) has made of the host.
+  returned: when asked for
+  type: dict
+  contains:
+    installed:
+      description: Whether its service is there.
+      type: bool
+    generations:
+      description: The public keys of each generation, client and host.
+      type: dict
+    accepts:
+      description: The public keys that the service lets in.
+      type: list
+      elements: str
+    pins:
+      description: The public keys that peers are known by.
+      type: list
+      elements: str
+root_keys:
+  description: Root's public keys. Private ones are not looked at, but for the public half in them.
+  returned: when O(gather_subset) has V(relocation)
+  type: dict
+  contains:
+    own:
+      description: The keys that root of this host can log in elsewhere with.
+      type: list
+      elements: str
+    admitted:
+      description: The keys that the ordinary ssh server lets in as root, with path, line and comment.
+      type: list
+      elements: dict
 """
 
 import glob
@@ -168,7 +201,7 @@ import re
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.xensec.hardening.plugins.module_utils import accounts as local
-from ansible_collections.xensec.hardening.plugins.module_utils import sockets
+from ansible_collections.xensec.hardening.plugins.module_utils import relocation_ssh, sockets
 from ansible_collections.xensec.hardening.plugins.module_utils.control import control_connection, control_login
 from ansible_collections.xensec.hardening.plugins.module_utils.sessions import of_accounts, service_accounts
 from ansible_collections.xensec.hardening.plugins.module_utils.sshd import Sshd
@@ -416,7 +449,7 @@ def accounts(module):
 
 
 def main():
-    subsets = ["toolstack", "interfaces", "listeners", "control", "firewall_managers"]
+    subsets = ["toolstack", "interfaces", "listeners", "control", "firewall_managers", "relocation"]
     module = AnsibleModule(
         argument_spec={
             "gather_subset": {
@@ -445,6 +478,9 @@ def main():
         result["perimeter"] = perimeter(module)
     if "accounts" in wanted:
         result["accounts"] = accounts(module)
+    if "relocation" in wanted:
+        result["relocation"] = relocation_ssh.state()
+        result["root_keys"] = relocation_ssh.root_keys(pwd.getpwuid(0).pw_dir)
     module.exit_json(**result)
 
 

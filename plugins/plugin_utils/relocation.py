@@ -1,120 +1,24 @@
 # Copyright (c) 2026 xensec.hardening maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which node listens for relocation where, and who may connect: the three scenarios of "Securing Xen" as a plan."""
+"""Which node listens for relocation where, and who may connect: the scenarios of "Securing Xen" as a plan.
+
+The plan is the same for both tool stacks; only what listens is not: relocation_xend.py and relocation_ssh.py.
+"""
 
 from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from ansible_collections.xensec.hardening.plugins.filter.xend_hosts_allow import xend_hosts_allow
+from ansible_collections.xensec.hardening.plugins.plugin_utils import relocation_ssh, relocation_xend
 from ansible_collections.xensec.hardening.plugins.plugin_utils.firewall import registration
-from ansible_collections.xensec.hardening.plugins.plugin_utils.networks import (
-    check_networks,
-    parse_address,
-    require_flag,
-    require_list,
-)
+from ansible_collections.xensec.hardening.plugins.plugin_utils.networks import parse_address
+from ansible_collections.xensec.hardening.plugins.plugin_utils.relocation_settings import Settings
 
-SCENARIOS = ("isolated_management", "firewalled_subnet", "untrusted_subnet")
-# What xend and its relocation over SSL listen on unless told otherwise (tools/python/xen/xend/XendOptions.py).
-DEFAULT_PORTS = (8002, 8003)
 CHAIN = "XENSEC_RELOCATION"
-# xend's option for each listener besides relocation, and the value that leaves it on its Unix socket or off.
-OTHER_LISTENERS: dict[str, tuple[str, Any]] = {
-    "http": ("xend-http-server", False),
-    "xmlrpc": ("xend-tcp-xmlrpc-server", False),
-    "xen-api": ("xen-api-server", [["unix"]]),
-}
-
-
-@dataclass(frozen=True)
-class Settings:
-    """The role's variables, checked."""
-
-    scenario: str
-    toolstack: str
-    interface: str
-    address: str
-    networks: tuple[str, ...]
-    peers: tuple[str, ...]
-    port: int
-    ssl_port: int
-    ssl: bool
-    keep_listeners: tuple[str, ...]
-    control_port: int
-
-    @classmethod
-    def check(cls, raw: Mapping[str, Any]) -> Settings:
-        if raw["scenario"] not in SCENARIOS:
-            raise ValueError(
-                f"xend_relocation_scenario is {raw['scenario']!r}: set it to one of {', '.join(SCENARIOS)}"
-            )
-        keep_listeners = tuple(str(item) for item in check_list("keep_listeners", raw))
-        unknown = set(keep_listeners) - set(OTHER_LISTENERS)
-        if unknown:
-            raise ValueError(
-                f"xend_relocation_keep_listeners names {sorted(unknown)[0]!r}: there are {', '.join(OTHER_LISTENERS)}"
-            )
-        settings = cls(
-            scenario=str(raw["scenario"]),
-            toolstack=str(raw["toolstack"]),
-            interface=str(raw["interface"] or ""),
-            address=str(raw["address"] or ""),
-            networks=check_relocation_networks(raw),
-            peers=tuple(str(peer) for peer in check_list("peers", raw)),
-            port=int(raw["port"]),
-            ssl_port=int(raw["ssl_port"]),
-            ssl=require_flag("xend_relocation_ssl", raw["ssl"]),
-            keep_listeners=keep_listeners,
-            control_port=int(raw["control_port"] or 22),
-        )
-        settings.check_ports()
-        return settings
-
-    def check_ports(self) -> None:
-        if self.control_port in DEFAULT_PORTS:
-            raise ValueError(
-                f"Ansible itself connects to port {self.control_port}, one of xend's own, which are always guarded: "
-                "that would lock you out, move sshd and ansible_port to another"
-            )
-        ports = {"xend_relocation_port": self.port, "xend_relocation_ssl_port": self.ssl_port}
-        for name, port in ports.items():
-            if not 1 <= port <= 65535:
-                raise ValueError(
-                    f"{name} is {port}: a TCP port is a number from 1 to 65535 (xend's own is 8002 or 8003)"
-                )
-            if port == self.control_port:
-                raise ValueError(
-                    f"{name} is {port}, the port Ansible itself connects to: guarding it would lock you out, choose another"
-                )
-        if self.port == self.ssl_port:
-            raise ValueError(
-                f"xend_relocation_port and xend_relocation_ssl_port are both {self.port}: give them two ports"
-            )
-
-    @property
-    def guarded_ports(self) -> list[int]:
-        return sorted({*DEFAULT_PORTS, self.port, self.ssl_port})
-
-
-def check_list(name: str, raw: Mapping[str, Any]) -> list[object]:
-    try:
-        return require_list(raw[name])
-    except ValueError as error:
-        raise ValueError(f"xend_relocation_{name}: {error}") from None
-
-
-def check_relocation_networks(raw: Mapping[str, Any]) -> tuple[str, ...]:
-    try:
-        return tuple(str(item) for item in check_networks(raw["networks"], family="ipv4"))
-    except ValueError as error:
-        # Here is no option to admit a network that is too broad.
-        remedy = str(error).partition(", or set allow_")[0]
-        raise ValueError(f"xend_relocation_networks: {remedy}") from None
 
 
 def find_address(name: str, settings: Settings, interfaces: Mapping[str, Any]) -> tuple[str, str]:
@@ -252,15 +156,13 @@ def check_peers(peers: Mapping[str, str], networks: tuple[str, ...]) -> None:
 
 def choose_toolstack(name: str, wanted: str, found: Mapping[str, Any]) -> str:
     toolstack = str(found["detected"]) if wanted == "auto" else wanted
-    if toolstack == "xend":
+    if toolstack in ("xend", "xl"):
         return toolstack
-    because = f" ({', '.join(found['evidence'])})" if wanted == "auto" else ""
-    if toolstack in ("none", "both"):
-        raise ValueError(
-            f"the tool stack of {name} cannot be told{because}: set xend_relocation_toolstack to xend or xl"
-        )
+    if wanted != "auto":
+        raise ValueError(f"xend_relocation_toolstack is {wanted!r}: set it to auto, xend or xl")
     raise ValueError(
-        f"the tool stack of {name} is {toolstack}{because}: this release secures the relocation of xend only"
+        f"the tool stack of {name} cannot be told ({', '.join(found['evidence'])}): "
+        "set xend_relocation_toolstack to xend or xl"
     )
 
 
@@ -302,7 +204,9 @@ def relocation_plan(
                 f"{name} has the relocation address {plan['address']}, outside of {', '.join(settings.networks)}: "
                 "correct xend_relocation_address, or name its network in xend_relocation_networks"
             )
-        check_peers(plan["peers"], settings.networks or connected)
+        # A tunnel may lead anywhere.
+        if settings.networks or settings.scenario != "secure_tunnel":
+            check_peers(plan["peers"], settings.networks or connected)
         by_network = settings.scenario == "firewalled_subnet" and settings.networks
         if not plan["peers"] and not by_network:
             raise ValueError(
@@ -310,35 +214,26 @@ def relocation_plan(
                 "(the default is the group xen_nodes), or choose the scenario untrusted_subnet"
             )
         plan["sources"] = list(settings.networks) if by_network else sorted(set(plan["peers"].values()))
-        plan["ports"] = [settings.port] + ([settings.ssl_port] if settings.ssl else [])
-    plan["listeners"] = sorted(f"{plan['address']}:{port}" for port in plan["ports"])
-    plan["options"] = xend_options(settings, plan)
+        # Over ssh all of it is encrypted.
+        plan["ports"] = [settings.port] + ([settings.ssl_port] if settings.ssl and toolstack == "xend" else [])
+    sockets = [f"{plan['address']}:{port}" for port in plan["ports"]]
+    plan["tunnel"] = (
+        f"127.0.0.1:{settings.port}" if toolstack == "xend" and settings.scenario == "secure_tunnel" else ""
+    )
+    plan["listeners"] = sorted(sockets + ([plan["tunnel"]] if plan["tunnel"] else []))
+    plan["options"] = relocation_xend.options(settings, plan) if toolstack == "xend" else {}
+    plan["ssh"] = relocation_ssh.service(settings, plan, facts)
     plan["guard"] = guard(plan)
+    if toolstack == "xl":
+        plan["warnings"] += relocation_ssh.check_root_keys(settings, name, facts, hostvars, read or {})
     return plan
-
-
-def xend_options(settings: Settings, plan: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of xend-config.sxp that carry the plan out."""
-    options: dict[str, Any] = {
-        option: value
-        for listener, (option, value) in OTHER_LISTENERS.items()
-        if listener not in settings.keep_listeners
-    }
-    options["xend-relocation-server"] = plan["enabled"]
-    options["xend-relocation-ssl-server"] = plan["enabled"] and settings.ssl
-    options["xend-relocation-port"] = settings.port
-    options["xend-relocation-ssl-port"] = settings.ssl_port
-    # Off, and kept off: should somebody turn the server on again, it serves nobody but the node itself.
-    options["xend-relocation-address"] = plan["address"] or "127.0.0.1"
-    options["xend-relocation-hosts-allow"] = xend_hosts_allow(plan["sources"] or ["127.0.0.1"])
-    return options
 
 
 def guard(plan: Mapping[str, Any]) -> dict[str, Any]:
     """The node's own packet filter for the relocation ports, in the words of both back ends.
 
     xend's list of allowed hosts matches host names that a peer's DNS gives, too, and its sockets accept before they
-    ask; what is not admitted here does not get that far. IPv6 is rejected as a whole: xend does not speak it.
+    ask; what is not admitted here does not get that far. IPv6 is rejected as a whole: relocation takes place on IPv4.
     """
     ports = ", ".join(str(port) for port in plan["guarded_ports"])
     admitted = ", ".join(str(port) for port in plan["ports"])
@@ -354,6 +249,10 @@ def guard(plan: Mapping[str, Any]) -> dict[str, Any]:
             f"-m multiport --dports {admitted.replace(' ', '')} -j RETURN"
             for source in plan["sources"]
         ]
+    if plan["tunnel"]:
+        # Where the forward of ssh comes out.
+        nft_rules.append(f'iifname "lo" ip daddr 127.0.0.1 tcp dport {{ {admitted} }} accept')
+        iptables.append(f"-A {CHAIN} -i lo -d 127.0.0.1 -p tcp -m multiport --dports {admitted} -j RETURN")
     nft_rules.append(f"tcp dport {{ {ports} }} reject with tcp reset")
     reject = f"-A {CHAIN} -p tcp -m multiport --dports {ports.replace(' ', '')} -j REJECT --reject-with tcp-reset"
     peers = f"""\

@@ -24,6 +24,15 @@ ADDRESSES = {
 }
 
 
+# What attempt() returns where ssh itself failed: testinfra takes 255 for a failure of the ssh it came in by.
+SSH_FAILED = 254
+
+
+def attempt(machine: Any, command: str) -> Any:
+    """Run a command that is, or ends in, an ssh from this machine to another."""
+    return machine.run(f"( {command}\n); code=$?; [ $code != 255 ] || code={SSH_FAILED}; exit $code")
+
+
 @pytest.fixture(scope="session")
 def machines() -> dict[str, Any]:
     return {host: testinfra.get_host(f"ssh://{host}", ssh_config=str(LAB / "ssh_config")) for host in ADDRESSES}

@@ -586,7 +586,7 @@ def test_services_of_pam_that_go_past_the_common_files(login):
 def test_everything_is_read_unless_told_otherwise(host, check):
     host.tcp("tcp")
     result = run(dom0_info.main, {}, check=check)
-    subsets = ["control", "firewall_managers", "interfaces", "listeners", "toolstack"]
+    subsets = ["control", "firewall_managers", "interfaces", "listeners", "relocation", "root_keys", "toolstack"]
     assert sorted(set(result) - {"invocation"}) == ["changed"] + subsets
     assert not result["changed"]
 

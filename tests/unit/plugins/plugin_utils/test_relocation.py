@@ -31,10 +31,13 @@ SETTINGS: dict[str, Any] = {
     "ssl_port": 8003,
     "ssl": False,
     "keep_listeners": [],
+    "key_generation": 1,
+    "allow_root_keys": False,
     "control_port": 22,
 }
 ISOLATED: dict[str, Any] = {"scenario": "isolated_management", "interface": "management0"}
 UNTRUSTED: dict[str, Any] = {"scenario": "untrusted_subnet"}
+TUNNEL: dict[str, Any] = {"scenario": "secure_tunnel"}
 SUBNET: dict[str, Any] = {"networks": ["192.0.2.0/24"]}
 
 Plan = dict[str, Any]
@@ -62,6 +65,8 @@ def node_facts(number: int) -> dict[str, Any]:
             "management0": interface(f"198.51.100.{number}/24", f"2001:db8:1::{number}/64"),
             "front0": interface(f"192.0.2.{number}/24", f"2001:db8:2::{number}/64", default_route=True),
         },
+        "relocation": {"installed": False, "generations": {}, "accepts": [], "pins": []},
+        "root_keys": {"own": [], "admitted": []},
     }
 
 
@@ -196,6 +201,15 @@ def test_plan(
         "scenario": scenario,
         "toolstack": "xend",
         "guarded_ports": [8002, 8003],
+        "tunnel": "",
+        "ssh": {
+            "state": "none",
+            "purpose": "migrate",
+            "port": 8002,
+            "forward_to": "127.0.0.1:8002",
+            "generation": 1,
+            "outgoing": "allowed",
+        },
         "warnings": [],
     }
     patterns = options.pop("xend-relocation-hosts-allow")
@@ -282,7 +296,11 @@ def unreachable(cluster: Cluster) -> None:
 REFUSED = [
     # What the role's variables say.
     (no_change, {"scenario": "isolated"}, ["'isolated'", "isolated_management", "untrusted_subnet"]),
-    (no_change, {"scenario": "secure_tunnel"}, ["'secure_tunnel'", "set it to one of"]),
+    (no_change, {**TUNNEL, "ssl": True}, ["xend_relocation_ssl", "secure_tunnel", "set it to false"]),
+    (no_change, {**TUNNEL, "peers": ["node1"]}, ["node1 has no peer", "untrusted_subnet"]),
+    (no_change, {**TUNNEL, "networks": ["192.0.2.0/24"], "peers": ["203.0.113.5"]}, ["203.0.113.5, outside of"]),
+    (no_change, {"key_generation": 0}, ["xend_relocation_key_generation is 0", "from 1"]),
+    (no_change, {"allow_root_keys": "yes"}, ["xend_relocation_allow_root_keys", "without quotes"]),
     (no_change, {"keep_listeners": ["http", "vnc"]}, ["keep_listeners", "'vnc'", "http, xmlrpc, xen-api"]),
     (no_change, {"keep_listeners": "http"}, ["xend_relocation_keep_listeners", "'http'", "['http']"]),
     (no_change, {"ssl": "false"}, ["xend_relocation_ssl", "'false'", "without quotes"]),
@@ -353,8 +371,7 @@ REFUSED = [
     # The tool stack.
     (toolstack("none"), {}, ["node1 cannot be told (the evidence)", "set xend_relocation_toolstack to xend or xl"]),
     (toolstack("both"), UNTRUSTED, ["node1 cannot be told (the evidence)", "to xend or xl"]),
-    (toolstack("xl"), {}, ["node1 is xl (the evidence)", "xend only"]),
-    (no_change, {"toolstack": "xl"}, ["node1 is xl:", "xend only"]),
+    (no_change, {"toolstack": "xm"}, ["'xm'", "auto, xend or xl"]),
 ]
 
 
@@ -368,7 +385,7 @@ def test_refused_with_the_value_and_the_remedy(
     for word in words:
         assert word in str(caught.value)
     # The role has no such options.
-    assert "allow_" not in str(caught.value)
+    assert not re.search(r"\ballow_", str(caught.value))
 
 
 def test_a_node_without_relocation_needs_no_peer_and_no_address(cluster: Cluster) -> None:
@@ -491,6 +508,95 @@ def test_whoever_may_connect_is_the_same_to_xend_and_to_the_packet_filter(peers:
     assert by_filter == by_xend == (str(address) in addresses)
 
 
+# xl: the same plan, and another thing that listens.
+
+
+@pytest.mark.parametrize("settings", [ISOLATED, SUBNET, {"scenario": "firewalled_subnet"}, UNTRUSTED])
+def test_the_tool_stack_changes_nothing_but_what_listens(cluster: Cluster, settings: dict[str, Any]) -> None:
+    by_xend = cluster.plan(**settings)
+    toolstack("xl")(cluster)
+    by_xl = cluster.plan(**settings)
+    for name in ("toolstack", "options", "ssh"):
+        assert by_xend.pop(name) != by_xl.pop(name)
+    assert by_xend == by_xl
+
+
+@pytest.mark.parametrize(
+    ("settings", "state", "outgoing"),
+    [(ISOLATED, "present", "allowed"), (TUNNEL, "present", "allowed"), (UNTRUSTED, "absent", "refused")],
+)
+def test_xl_relocates_over_ssh(cluster: Cluster, settings: dict[str, Any], state: str, outgoing: str) -> None:
+    plan = cluster.plan(**settings, toolstack="xl", port=9002, ssl=settings != TUNNEL, key_generation=3)
+    assert plan["options"] == {}
+    assert plan["ssh"] == {
+        "state": state,
+        "purpose": "migrate",
+        "port": 9002,
+        "forward_to": "127.0.0.1:9002",
+        "generation": 3,
+        "outgoing": outgoing,
+    }
+    # It is encrypted anyway.
+    assert plan["ports"] == ([9002] if state == "present" else [])
+    assert plan["guarded_ports"] == [8002, 8003, 9002]
+
+
+def test_a_tunnel_of_xend_ends_at_localhost_and_admits_the_peers_alone(cluster: Cluster) -> None:
+    plan = cluster.plan(**TUNNEL, port=9002)
+    assert plan["listeners"] == ["127.0.0.1:9002", "192.0.2.11:9002"]
+    assert plan["options"]["xend-relocation-server"] is True
+    assert plan["options"]["xend-relocation-address"] == "127.0.0.1"
+    assert re.match(plan["options"]["xend-relocation-hosts-allow"], "127.0.0.1")
+    assert not re.match(plan["options"]["xend-relocation-hosts-allow"], "192.0.2.12")
+    assert (plan["ssh"]["purpose"], plan["ssh"]["forward_to"]) == ("forward", "127.0.0.1:9002")
+    rules = [line.strip() for line in plan["guard"]["nftables"].splitlines() if "dport" in line]
+    assert rules[1] == 'iifname "lo" ip daddr 127.0.0.1 tcp dport { 9002 } accept'
+    assert CHAIN + "-i lo -d 127.0.0.1 -p tcp -m multiport --dports 9002 -j RETURN" in plan["guard"]["iptables"]
+
+
+def test_a_tunnel_admits_peers_wherever_they_are_and_never_a_network(cluster: Cluster) -> None:
+    peer_has("node2", xend_relocation_address="203.0.113.5")(cluster)
+    assert cluster.plan(**TUNNEL)["sources"] == ["192.0.2.13", "203.0.113.5"]
+    assert cluster.plan(**TUNNEL, **SUBNET, peers=["node3"])["sources"] == ["192.0.2.13"]
+
+
+def test_what_a_tunnel_left_behind_is_taken_away(cluster: Cluster) -> None:
+    cluster.facts()["relocation"]["installed"] = True
+    assert cluster.plan()["ssh"]["state"] == "absent"
+
+
+def lets_in(cluster: Cluster, owner: str) -> None:
+    cluster.facts(owner)["root_keys"]["own"] = ["ssh-rsa AAAAB3"]
+    entry = {"key": "ssh-rsa AAAAB3", "path": "/root/.ssh/authorized_keys", "line": 3, "comment": "root@old"}
+    cluster.facts()["root_keys"]["admitted"] = [{**entry, "key": "ssh-rsa AAAAB4", "line": 2}, entry]
+
+
+def test_a_peer_that_logs_in_as_root_is_refused_where_relocation_is_off(cluster: Cluster) -> None:
+    lets_in(cluster, "node2")
+    with pytest.raises(AnsibleFilterError) as caught:
+        cluster.plan(**UNTRUSTED, toolstack="xl")
+    for word in ("root on node1", "line 3 of /root/.ssh/authorized_keys (root@old)", "lets node2 in", "take the keys"):
+        assert word in str(caught.value)
+    assert "line 2" not in str(caught.value)
+    allowed = cluster.plan(**UNTRUSTED, toolstack="xl", allow_root_keys=True)
+    elsewhere = cluster.plan(**ISOLATED, toolstack="xl")
+    for plan in (allowed, elsewhere):
+        assert "lets node2 in" in plan["warnings"][0]
+    # xend does not move guests that way.
+    assert cluster.plan(**UNTRUSTED)["warnings"] == []
+
+
+def test_a_key_of_the_node_itself_is_no_peers(cluster: Cluster) -> None:
+    lets_in(cluster, "node1")
+    assert cluster.plan(**UNTRUSTED, toolstack="xl")["warnings"] == []
+
+
+def test_a_peer_that_was_not_read_is_said(cluster: Cluster) -> None:
+    unread(cluster)
+    (warning,) = cluster.plan(**UNTRUSTED, toolstack="xl")["warnings"]
+    assert "whether node3 can log in as root on node1 was not looked at" in warning
+
+
 # The packet filter's own opinion.
 
 TRIED = [
@@ -498,6 +604,7 @@ TRIED = [
     ("node1", {"ssl": True, "port": 9002}),
     ("node1", {"networks": ["192.0.2.0/25", "192.0.2.128/25", "203.0.113.7"]}),
     ("node1", {"peers": ["192.0.2.12"]}),
+    ("node1", TUNNEL),
 ]
 
 

@@ -1,0 +1,141 @@
+# Copyright (c) 2026 xensec.hardening maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Relocation over ssh: whether a node serves it, which keys its peers have, and who else root lets in."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ansible_collections.xensec.hardening.plugins.plugin_utils.relocation_settings import Settings
+
+# Where a run has registered what a node's keys are, the latest first.
+REGISTERED = ("xend_relocation_settled", "xend_relocation_retired", "xend_relocation_served", "xend_relocation_keys")
+
+
+def service(settings: Settings, plan: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What M(xensec.hardening.xl_relocation) is to make of the node; state none: it has nothing to do there."""
+    if plan["toolstack"] == "xl":
+        state = "present" if plan["enabled"] else "absent"
+    elif plan["tunnel"]:
+        state = "present"
+    else:
+        state = "absent" if (facts.get("relocation") or {}).get("installed") else "none"
+    return {
+        "state": state,
+        "purpose": "forward" if plan["tunnel"] else "migrate",
+        "port": settings.port,
+        "forward_to": plan["tunnel"] or f"127.0.0.1:{settings.port}",
+        "generation": settings.key_generation,
+        "outgoing": "allowed" if plan["enabled"] or plan["toolstack"] == "xend" else "refused",
+    }
+
+
+def latest(name: str, hostvars: Mapping[str, Mapping[str, Any]], read: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What this run knows of a node's keys; empty where it knows nothing."""
+    if name not in hostvars:
+        return {}
+    variables = hostvars[name]
+    for variable in REGISTERED:
+        registered: Mapping[str, Any] = variables.get(variable) or {}
+        if "generations" in registered:
+            return registered
+    for info in (variables.get("xend_relocation_info"), read.get(name)):
+        if info and "relocation" in info:
+            found: Mapping[str, Any] = info["relocation"]
+            return found
+    return {}
+
+
+def public(node: Mapping[str, Any], kind: str) -> list[str]:
+    """A node's public keys of a kind, client or host, those of the oldest generation first."""
+    generations = node.get("generations") or {}
+    return [str(generations[number][kind]) for number in sorted(generations, key=int)]
+
+
+def names(peer: str, address: str, hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Every name that the inventory gives a peer."""
+    found = [peer, peer.partition(".")[0] if not peer.replace(".", "").isdigit() else peer]
+    if peer in hostvars:
+        found.append(str(hostvars[peer].get("ansible_host") or peer))
+    return [*dict.fromkeys([*found, address])]
+
+
+def exchange(
+    hostvars: Mapping[str, Mapping[str, Any]], host: str, plan: Mapping[str, Any], read: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Put each peer beside its keys, and tell whether this node's old keys can go.
+
+    They can once every peer lets the new one in, and knows the node by the new one.
+    """
+    own = latest(host, hostvars, read)
+    nodes = {peer: latest(peer, hostvars, read) for peer in plan["peers"]}
+    called = {peer: names(peer, address, hostvars) for peer, address in plan["peers"].items()}
+    tally = Counter(name for found in called.values() for name in found)
+    newest = str(plan["ssh"]["generation"])
+    keys = (own.get("generations") or {}).get(newest)
+    known = [
+        keys is not None and keys["client"] in node.get("accepts", []) and keys["host"] in node.get("pins", [])
+        for node in nodes.values()
+    ]
+    peers = [
+        {
+            "name": peer,
+            # A short name that two nodes share is neither's.
+            "names": [name for name in called[peer] if tally[name] == 1],
+            "address": address,
+            "keys": public(nodes[peer], "client"),
+            "host_keys": public(nodes[peer], "host"),
+        }
+        for peer, address in plan["peers"].items()
+    ]
+    current = {key for peer in peers for key in [*peer["keys"], *peer["host_keys"]]}
+    return {
+        "peers": peers,
+        "retire": len(own.get("generations") or {}) > 1 and all(known),
+        "stale": bool({*own.get("accepts", []), *own.get("pins", [])} - current),
+    }
+
+
+def check_root_keys(
+    settings: Settings,
+    name: str,
+    facts: Mapping[str, Any],
+    hostvars: Mapping[str, Mapping[str, Any]],
+    read: Mapping[str, Any],
+) -> list[str]:
+    """Find the keys by which a peer gets in as root past the relocation service; refuse or warn about them."""
+    owners: dict[str, str] = {}
+    unread = []
+    for peer in settings.peers:
+        if peer == name or peer not in hostvars:
+            continue
+        info = hostvars[peer].get("xend_relocation_info") or read.get(peer) or {}
+        if "root_keys" not in info:
+            unread.append(peer)
+            continue
+        owners.update({key: peer for key in info["root_keys"]["own"]})
+    found = [
+        f"line {entry['line']} of {entry['path']}"
+        + (f" ({entry['comment']})" if entry["comment"] else "")
+        + f" lets {owners[entry['key']]} in"
+        for entry in facts["root_keys"]["admitted"]
+        if entry["key"] in owners
+    ]
+    warnings = []
+    if found:
+        text = f"whoever is root on a peer is root on {name} by the ordinary ssh: {'; '.join(found)}"
+        if settings.scenario == "untrusted_subnet" and not settings.allow_root_keys:
+            raise ValueError(
+                f"{text}. That way guests can be moved here all the same: take the keys out, or set "
+                "xend_relocation_allow_root_keys to true"
+            )
+        warnings.append(f"{text}. Relocation does not need that any more")
+    if unread:
+        warnings.append(
+            f"whether {', '.join(unread)} can log in as root on {name} was not looked at, because they could not be read"
+        )
+    return warnings
