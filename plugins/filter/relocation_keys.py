@@ -54,7 +54,7 @@ _value:
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible_collections.xensec.hardening.plugins.plugin_utils import relocation_ssh
+from ansible_collections.xensec.hardening.plugins.plugin_utils import relocation_keys as keys
 
 
 def relocation_keys(
@@ -64,7 +64,7 @@ def relocation_keys(
     read: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     peers = {result["xend_relocation_peer"]: result for result in read}
-    return relocation_ssh.exchange(hostvars, host, plan, peers)
+    return keys.exchange(hostvars, host, plan, peers)
 
 
 class FilterModule:

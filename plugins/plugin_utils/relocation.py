@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which node listens for relocation where, and who may connect: the scenarios of "Securing Xen" as a plan.
 
-The plan is the same for both tool stacks; only what listens is not: relocation_xend.py and relocation_ssh.py.
+The plan is the same for both tool stacks; only what listens is not: relocation_xend.py and relocation_keys.py.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from ansible_collections.xensec.hardening.plugins.plugin_utils import relocation_ssh, relocation_xend
+from ansible_collections.xensec.hardening.plugins.plugin_utils import relocation_keys, relocation_xend
 from ansible_collections.xensec.hardening.plugins.plugin_utils.firewall import registration
 from ansible_collections.xensec.hardening.plugins.plugin_utils.networks import parse_address
 from ansible_collections.xensec.hardening.plugins.plugin_utils.relocation_settings import Settings
@@ -222,10 +222,10 @@ def relocation_plan(
     )
     plan["listeners"] = sorted(sockets + ([plan["tunnel"]] if plan["tunnel"] else []))
     plan["options"] = relocation_xend.options(settings, plan) if toolstack == "xend" else {}
-    plan["ssh"] = relocation_ssh.service(settings, plan, facts)
+    plan["ssh"] = relocation_keys.service(settings, plan, facts)
     plan["guard"] = guard(plan)
     if toolstack == "xl":
-        plan["warnings"] += relocation_ssh.check_root_keys(settings, name, facts, hostvars, read or {})
+        plan["warnings"] += relocation_keys.check_root_keys(settings, name, facts, hostvars, read or {})
     return plan
 
 

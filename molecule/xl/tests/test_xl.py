@@ -141,7 +141,7 @@ def test_another_host_key_is_not_believed(machines):
         assert "guest-node1" in guests(machines["node1"])
     finally:
         node2.check_output(
-            "kill $(cat /tmp/sshd.pid); rm -f /tmp/other /tmp/other.pub; systemctl start xensec-relocation"
+            "kill $(cat /tmp/sshd.pid); rm -f /tmp/other /tmp/other.pub; systemctl start xensec-relocation.socket"
         )
 
 

@@ -32,7 +32,7 @@ KNOCK = """
 import json, socket, sys
 def knock(address, port):
     try:
-        with socket.create_connection((address, port), timeout=3) as connection:
+        with socket.create_connection((address, port), timeout=15) as connection:
             return "admitted" if connection.recv(16)[:6] in (b"ready\\n", b"SSH-2.") else "turned away"
     except ConnectionRefusedError:
         return "refused"

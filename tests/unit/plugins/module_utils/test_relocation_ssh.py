@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA%02d"
 # What xl sends (tools/xl/xl_migrate.c), in words of its own.
-GRAMMAR = re.compile(rb"xl( -t)?( -T)?( -v{1,4})? migrate-receive( -e)?( -d)?( -p)?")
+GRAMMAR = re.compile(r"xl( -t)?( -T)?( -v{1,4})? migrate-receive( -e)?( -d)?( -p)?".encode("ascii"))
 ALL = [
     "xl" + "".join(words)
     for words in itertools.product(
