@@ -8,7 +8,7 @@ JOBS ?= 2
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help harden audit test quick lint sanity unit molecule bench $(SCENARIOS:%=molecule-%) setup clean
+.PHONY: help harden audit test quick lint sanity unit molecule real-xen bench $(SCENARIOS:%=molecule-%) setup clean
 
 help: ## List the targets
 	@echo "xensec.hardening: secures Dom0 of every node of a Xen cluster"
@@ -38,6 +38,8 @@ sanity: setup ## ansible-test sanity
 unit: setup ## Unit tests, on this Python and on those of old hosts where they are installed
 	@nox -s unit unit_hosts
 
+real-xen: molecule-real_xen ## Move a guest between two machines that run Xen (XEN_SUITE=bullseye, bookworm or trixie)
+
 molecule: setup ## All Molecule scenarios
 	@$(MAKE) --no-print-directory --jobs=$(JOBS) --output-sync=target $(SCENARIOS:%=molecule-%)
 
@@ -48,9 +50,10 @@ bench: setup ## Measure what opening a connection costs through the packet filte
 	@python tests/benchmarks/firewall.py
 
 setup: ## Install what the tests need, Debian packages where allowed, and .venv
-	@tools/setup lab tests
+	@tools/setup lab xen tests
 
 clean: ## Remove the lab's machines, networks and images, .venv and caches
 	@if [ -x .venv/bin/python ] && command -v podman >/dev/null; then \
+	  [ ! -e .lab/real_xen ] || $$([ "$$(id -u)" = 0 ] || echo sudo) .venv/bin/python molecule/shared/lab/xen.py down real_xen; \
 	  $$([ "$$(id -u)" = 0 ] || echo sudo) .venv/bin/python molecule/shared/lab/lab.py clean; fi
 	rm -rf .lab .venv .cache .nox .hypothesis .ansible

@@ -50,8 +50,6 @@ runtime = "runc"
 [containers]
 default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
 """
-# How long a lab may take to boot, in seconds: much longer on a machine that runs several at once.
-PATIENCE = 300
 INOTIFY, INOTIFY_INSTANCES = Path("/proc/sys/fs/inotify/max_user_instances"), 1024
 BRIDGE = "xenbr0"
 GUEST_IMAGE = "debian-12"
@@ -161,6 +159,9 @@ def ensure_images(names: set[str]) -> None:
 
 
 class Lab:
+    # How long a machine may take until it answers ssh, and to answer one connection.
+    boot_seconds, answer_seconds = 300, 10
+
     def __init__(self, name: str) -> None:
         self.name = name
         self.prefix = f"xensec-{CHECKOUT_ID}-{name}"
@@ -298,16 +299,19 @@ class Lab:
 
     def wait_for_ssh(self, hosts: list[str], subnets: dict[str, dict[str, str]]) -> None:
         known = {}
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + self.boot_seconds
         for host in hosts:
             address = self.ssh_address(host, subnets)
             while address not in known:
                 if time.monotonic() > deadline:
                     raise LabError(
-                        f"{host} ({address}) does not answer ssh after {PATIENCE} s: podman logs {self.container(host)}"
+                        f"{host} ({address}) does not answer ssh after {self.boot_seconds} s: "
+                        f"podman logs {self.container(host)}"
                     )
                 with contextlib.suppress(OSError), socket.create_connection((address, 22), timeout=2):
-                    known[address] = run("ssh-keyscan", "-T", "5", "-t", "ed25519", address, check=False)
+                    known[address] = run(
+                        *("ssh-keyscan", "-T", str(self.answer_seconds), "-t", "ed25519", address), check=False
+                    )
                 if not known.get(address):
                     known.pop(address, None)
                     time.sleep(0.3)
@@ -383,7 +387,7 @@ class Lab:
             f"  UserKnownHostsFile {self.folder}/known_hosts",
             "  GlobalKnownHostsFile none",
             "  StrictHostKeyChecking yes",
-            "  ConnectTimeout 10",
+            f"  ConnectTimeout {self.answer_seconds}",
             "  LogLevel ERROR",
             "",
         ]
