@@ -16,7 +16,8 @@ author: xensec.hardening maintainers (@xensec)
 description:
   - xl has no listener of its own for live migration, it runs ssh. This module gives a node an ssh server for nothing
     but that, on a port and address of its own, with host keys and authorized keys of its own, and has C(xl migrate)
-    use it. Root's ordinary ssh, in and out, is left alone.
+    use it. An ordinary ssh to another node goes where it always went, and with O(refuse_root_from) it no longer gets in
+    as root.
   - Each peer's key is let in from the peer's address only, and runs only what C(xl migrate) sends; or, with
     O(purpose=forward), runs nothing and forwards to one port.
   - Keys are made on the node and never leave it; the public halves are returned, for the peers.
@@ -88,6 +89,13 @@ options:
         type: list
         elements: str
         default: []
+  refuse_root_from:
+    description:
+      - Addresses, IPv4 and IPv6, from which the ordinary ssh server takes root no longer; those of the peers. The one
+        that the connection of this very run comes from is left out, with a warning.
+    type: list
+    elements: str
+    default: []
   outgoing:
     description:
       - With O(state=absent), whether xl may still move guests away from here. V(refused) makes C(xl migrate) fail at
@@ -177,11 +185,20 @@ import tempfile
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.text.converters import to_bytes
 from ansible_collections.xensec.hardening.plugins.module_utils import relocation_ssh as ssh
-from ansible_collections.xensec.hardening.plugins.module_utils import service
+from ansible_collections.xensec.hardening.plugins.module_utils import root_logins, service
+from ansible_collections.xensec.hardening.plugins.module_utils.files import read as read_bytes
 from ansible_collections.xensec.hardening.plugins.module_utils.record import RECORD_ROOT, Record, write_atomically
 
 STATE_FOLDER = RECORD_ROOT
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*\Z")
+
+
+def is_address(family, value):
+    try:
+        socket.inet_pton(family, value)
+    except (socket.error, ValueError):
+        return False
+    return True
 
 
 class Node(object):
@@ -191,6 +208,7 @@ class Node(object):
         self.module, self.params = module, module.params
         self.reasons, self.diff = [], []
         self.held = ssh.generations()
+        self.refused, self.refusal_warning = root_logins.refusable(self.params["refuse_root_from"])
 
     def fail(self, message):
         self.module.fail_json(msg=message)
@@ -205,6 +223,7 @@ class Node(object):
         """Refuse what cannot work, before anything is changed."""
         params = self.params
         newest = max([int(item) for item in self.held] or [0])
+        self.check_refused()
         if params["state"] == "absent":
             return
         if params["generation"] < max(newest, 1):
@@ -230,9 +249,7 @@ class Node(object):
         for what, value in [("address", params["address"])] + [
             (peer["name"], peer["address"]) for peer in params["peers"]
         ]:
-            try:
-                socket.inet_pton(socket.AF_INET, value)
-            except (socket.error, ValueError):
+            if not is_address(socket.AF_INET, value):
                 self.fail("%s has %r, which is no IPv4 address: write one as in 192.0.2.11" % (what, value))
         for name in [name for peer in params["peers"] for name in peer["names"] + [peer["name"]]]:
             if not NAME.match(name):
@@ -240,6 +257,11 @@ class Node(object):
         for key in [key for peer in params["peers"] for key in peer["keys"] + peer["host_keys"]]:
             if ssh.keys_in(key) != [key]:
                 self.fail("%r is no public key of type and base64: give it as 'ssh-ed25519 AAAA...'" % key)
+
+    def check_refused(self):
+        for address in self.params["refuse_root_from"]:
+            if not any(is_address(family, address) for family in (socket.AF_INET, socket.AF_INET6)):
+                self.fail("refuse_root_from has %r, which is no address: write one as in 192.0.2.11" % address)
 
     def check_client(self):
         if not ssh.includes_client(ssh.read(ssh.SYSTEM_CLIENT)):
@@ -319,6 +341,14 @@ class Node(object):
             self.folder(os.path.dirname(path))
             write_atomically(path, text.encode("latin-1"), mode)
 
+    def exchange(self, different, gone):
+        """Write and remove files, and have the ordinary ssh server read its own."""
+        before = read_bytes(root_logins.PATH)
+        self.write(different)
+        self.remove(gone)
+        if root_logins.PATH in gone + [item[0] for item in different]:
+            root_logins.put_into_effect(self.module, before, self.refused)
+
     # The service
 
     def systemctl(self, *words):
@@ -344,8 +374,9 @@ class Node(object):
         retire = self.params["retire"]
         former = [] if not retire else [item for item in held if item != self.params["generation"]]
         peers = [peer for peer in self.params["peers"] if peer["keys"] and peer["host_keys"]]
-        files = ssh.texts(dict(self.params, peers=peers), programs, held, retire)
+        files = ssh.texts(dict(self.params, peers=peers), programs, held, retire) + root_logins.wanted(self.refused)
         stale = [] if self.params["purpose"] == "migrate" else [path for path, dummy, dummy in ssh.client_texts()]
+        stale += [] if self.refused else [root_logins.PATH]
         different, gone = self.compare(files), self.leave(stale)
         if former:
             self.reasons.append("there are keys of generation %s" % ", ".join(str(item) for item in sorted(former)))
@@ -363,8 +394,7 @@ class Node(object):
         if different or gone:
             self.check_config(programs["sshd"], config)
             self.record([item[0] for item in files] + stale)
-            self.write(different)
-            self.remove(gone)
+            self.exchange(different, gone)
         if restart or enable or ssh.SERVICE in changed:
             self.run("daemon-reload")
         if enable:
@@ -409,10 +439,10 @@ class Node(object):
             )
 
     def absent(self):
-        files, xendomains = [], []
+        files, xendomains = root_logins.wanted(self.refused), []
         if self.params["outgoing"] == "refused":
             self.check_client()
-            files = ssh.off_texts()
+            files += ssh.off_texts()
             path = os.path.realpath(self.params["xendomains"])
             if os.path.exists(path):
                 try:
@@ -422,7 +452,8 @@ class Node(object):
                 xendomains = [(path, text, stat.S_IMODE(os.stat(path).st_mode))]
         keep = [item[0] for item in files]
         named = ["receive", "authorized_keys", "known_hosts", "sshd_config", "ssh_config", "asked-by-xl"]
-        going = [os.path.join(ssh.FOLDER, name) for name in named] + [ssh.CLIENT, os.path.join(ssh.FOLDER, "keys")]
+        going = [os.path.join(ssh.FOLDER, name) for name in named]
+        going += [ssh.CLIENT, os.path.join(ssh.FOLDER, "keys"), root_logins.PATH]
         different = self.compare(files + xendomains)
         gone = self.leave([path for path in going if path not in keep])
         unit = self.unit() if os.path.isdir(service.SYSTEMD_FOLDER) else {}
@@ -439,11 +470,10 @@ class Node(object):
             self.systemctl("disable", "--now", ssh.SOCKET)
             if self.unit().get("ActiveState") in ("active", "activating"):
                 self.fail("the relocation service does not stop: see systemctl status %s" % ssh.SOCKET)
-        self.write(different)
-        self.remove(gone)
+        self.exchange(different, gone)
         if has_unit:
             self.run("daemon-reload")
-        if not files and os.path.isdir(ssh.FOLDER) and not os.listdir(ssh.FOLDER):
+        if os.path.isdir(ssh.FOLDER) and not os.listdir(ssh.FOLDER):
             os.rmdir(ssh.FOLDER)
 
     @staticmethod
@@ -478,6 +508,7 @@ def main():
                     "host_keys": dict(texts, default=[], no_log=False),
                 },
             },
+            "refuse_root_from": dict(texts, default=[]),
             "outgoing": {"type": "str", "choices": ["allowed", "refused"], "default": "allowed"},
             "xendomains": {"type": "path", "default": "/etc/default/xendomains"},
         },
@@ -485,6 +516,8 @@ def main():
     )
     node, restarted = Node(module), False
     node.check()
+    if node.refusal_warning and module.params["state"] != "keys":
+        module.warn(node.refusal_warning)
     try:
         if module.params["state"] == "keys":
             node.make_keys()

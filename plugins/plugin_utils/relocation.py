@@ -223,6 +223,7 @@ def relocation_plan(
     plan["listeners"] = sorted(sockets + ([plan["tunnel"]] if plan["tunnel"] else []))
     plan["options"] = relocation_xend.options(settings, plan) if toolstack == "xend" else {}
     plan["ssh"] = relocation_keys.service(settings, plan, facts)
+    plan["ssh"]["refuse_root_from"] = relocation_keys.login_addresses(settings, name, plan, facts, hostvars, read or {})
     plan["guard"] = guard(plan)
     if toolstack == "xl":
         plan["warnings"] += relocation_keys.check_root_keys(settings, name, facts, hostvars, read or {})

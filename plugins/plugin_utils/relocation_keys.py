@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+from ansible_collections.xensec.hardening.plugins.plugin_utils.networks import parse_address
 
 if TYPE_CHECKING:
     from ansible_collections.xensec.hardening.plugins.plugin_utils.relocation_settings import Settings
@@ -32,6 +35,38 @@ def service(settings: Settings, plan: Mapping[str, Any], facts: Mapping[str, Any
         "generation": settings.key_generation,
         "outgoing": "allowed" if plan["enabled"] or plan["toolstack"] == "xend" else "refused",
     }
+
+
+def login_addresses(
+    settings: Settings,
+    name: str,
+    plan: Mapping[str, Any],
+    facts: Mapping[str, Any],
+    hostvars: Mapping[str, Mapping[str, Any]],
+    read: Mapping[str, Any],
+) -> list[str]:
+    """Every address that root of a peer could come from, over the ordinary ssh; none where that is allowed."""
+    if plan["toolstack"] != "xl" or settings.allow_root_keys:
+        return []
+    found = set(plan["peers"].values())
+    for peer in settings.peers:
+        if peer == name:
+            continue
+        if peer not in hostvars:
+            found.add(str(parse_address(peer)))
+            continue
+        info = hostvars[peer].get("xend_relocation_info") or read.get(peer) or {}
+        found |= addresses(info.get("interfaces") or {})
+    return sorted(
+        # An address that several nodes have, as on bridges for containers, is none to come from.
+        address
+        for address in found - addresses(facts["interfaces"])
+        if not ipaddress.ip_address(address).is_link_local
+    )
+
+
+def addresses(interfaces: Mapping[str, Any]) -> set[str]:
+    return {str(item["address"]) for facts in interfaces.values() for item in facts["ipv4"] + facts["ipv6"]}
 
 
 def latest(name: str, hostvars: Mapping[str, Mapping[str, Any]], read: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -133,7 +168,7 @@ def check_root_keys(
                 f"{text}. That way guests can be moved here all the same: take the keys out, or set "
                 "xend_relocation_allow_root_keys to true"
             )
-        warnings.append(f"{text}. Relocation does not need that any more")
+        warnings.append(f"{text}. Relocation does not need that any more: take the keys out")
     if unread:
         warnings.append(
             f"whether {', '.join(unread)} can log in as root on {name} was not looked at, because they could not be read"

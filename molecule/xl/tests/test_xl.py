@@ -151,6 +151,15 @@ def test_the_ordinary_ssh_goes_where_it_went(machines):
     assert not any("xensec" in line for line in configuration)
 
 
+def test_the_ordinary_ssh_takes_root_from_nodes_no_more(machines):
+    """With a key that still is among those it knows; from elsewhere root gets in as before, as these tests do."""
+    assert "root@node2" in machines["node1"].file("/root/.ssh/authorized_keys").content_string
+    login = "ssh -F none -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
+    done = attempt(machines["node2"], f"{login} root@{address('node1')} id -u")
+    assert (done.rc, done.stdout) == (SSH_FAILED, "")
+    assert "Permission denied (publickey" in done.stderr
+
+
 def test_a_guest_that_is_coming_in_survives_a_restart(machines):
     node1, node2 = machines["node1"], machines["node2"]
     sender = f"(echo late; sleep 3; echo content) | ssh {SERVICE} node2 xl migrate-receive >/tmp/late 2>&1"

@@ -3,6 +3,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """After a run in check mode: nothing on the nodes is other than it was."""
 
+from labtest import ADDRESSES
+
+LOGIN = "ssh -F none -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
+
+
+def test_a_node_logs_in_to_another_as_root(machines):
+    """As xl has it migrate; what the role takes away."""
+    address = ADDRESSES["node1"]["management"]["ipv4"]
+    assert machines["node2"].check_output(f"{LOGIN} root@{address} id -u") == "0"
+
 
 def test_there_are_no_rules_no_keys_and_no_files(node):
     assert node.check_output("nft list ruleset") == ""

@@ -11,7 +11,7 @@ import os
 
 import pytest
 from ansible.module_utils import basic
-from ansible_collections.xensec.hardening.plugins.module_utils import relocation_ssh, service
+from ansible_collections.xensec.hardening.plugins.module_utils import relocation_ssh, root_logins, service, sshd
 from ansible_collections.xensec.hardening.plugins.modules import xl_relocation
 from harness import ModuleFailed, run
 
@@ -34,7 +34,11 @@ class Host(object):
         self.record = folder.join("state").join("xl_relocation.json")
         self.programs = {"sshd": "/usr/sbin/sshd", "ssh-keygen": "/usr/bin/ssh-keygen", "xl": "/usr/sbin/xl"}
         self.active, self.enabled, self.reload = False, False, False
-        self.broken, self.rejected = False, False
+        self.broken, self.rejected, self.loose = False, False, False
+        self.sshd_config = self.etc.join("sshd_config")
+        self.logins = self.etc.mkdir("sshd_config.d").join("00-xen-relocation.conf")
+        self.sshd_config.write("Include %s/*.conf\n" % self.logins.dirname)
+        self.control, self.warnings = "192.0.2.1", []
         self.commands, self.made = [], 0
 
     def run_command(self, module, command):
@@ -47,6 +51,13 @@ class Host(object):
                 with open(path + end, "w") as stream:
                     stream.write(text)
             os.chmod(path, 0o600)
+            return 0, "", ""
+        if name == "sshd" and command[1] == "-T":
+            refused = root_logins.refused_by(self.logins.read() if self.logins.check() else "")
+            no = command[3].split("addr=")[1] in refused and not self.loose
+            return 0, "permitrootlogin %s\n" % ("no" if no else "yes"), ""
+        if name == "sh":
+            assert command[1:] == ["-c", "systemctl reload ssh.service"]
             return 0, "", ""
         if name == "sshd":
             return (255, "", "bad option\n") if self.rejected else (0, "", "")
@@ -61,7 +72,7 @@ class Host(object):
             text = "ActiveState=%s\nUnitFileState=%s\nNeedDaemonReload=%s\n" % (state, enabled, reload_needed)
             return 0, text, ""
         if words[0] == "is-active":
-            return (0 if self.active else 3), "", ""
+            return (0 if self.active or words[-1] == "ssh.service" else 3), "", ""
         if words[0] == "daemon-reload":
             self.reload = False
         if words[0] == "enable":
@@ -107,6 +118,13 @@ def host(tmpdir, monkeypatch):
         ("SHADOW", made.etc.join("shadow")),
     ):
         monkeypatch.setattr(relocation_ssh, name, str(value))
+    monkeypatch.setattr(root_logins, "PATH", str(made.logins))
+    for name, value in (("CONFIG", made.sshd_config), ("DROP_INS", made.logins.dirname), ("SYSTEMD", tmpdir)):
+        monkeypatch.setattr(sshd, name, str(value))
+    monkeypatch.setattr(sshd, "RUNTIME", str(tmpdir.join("run")))
+    monkeypatch.setattr(root_logins, "DROP_INS", str(made.logins.dirname))
+    monkeypatch.setattr(root_logins, "control_connection", lambda: {"address": made.control, "port": 22})
+    monkeypatch.setattr(basic.AnsibleModule, "warn", lambda module, text: made.warnings.append(text))
     monkeypatch.setattr(xl_relocation, "STATE_FOLDER", str(tmpdir.join("state")))
     monkeypatch.setattr(service, "SYSTEMD_FOLDER", str(tmpdir))
     programs = made.programs
@@ -242,7 +260,14 @@ def test_off_takes_everything_away_and_xl_says_so(host):
     assert result["reasons"] == predicted["reasons"]
     assert (host.active, host.enabled) == (False, False)
     assert sorted(host.tree()) == sorted(
-        ["ssh_config", "xendomains", "relocation/asked-by-xl", "relocation/ssh_config", "ssh_config.d/xensec.conf"]
+        [
+            "ssh_config",
+            "xendomains",
+            "relocation/asked-by-xl",
+            "relocation/ssh_config",
+            "ssh_config.d/xensec.conf",
+            "sshd_config",
+        ]
     )
     assert "turned off on this node" in host.relocation.join("ssh_config").read()
     assert host.xendomains.read() == 'XENDOMAINS_MIGRATE="" # why\n'
@@ -276,7 +301,57 @@ def test_a_forward_leaves_the_ssh_of_xl_alone(host):
     assert not host.client.check()
 
 
+PEERS = ["192.0.2.12", "2001:db8::12"]
+
+
+def refused(host):
+    return root_logins.refused_by(host.logins.read()) if host.logins.check() else []
+
+
+def test_root_is_no_longer_taken_from_the_peers_and_one_that_left_stays_refused(host):
+    assert host.run(refuse_root_from=PEERS, check=True)["changed"]
+    assert not host.logins.check()
+    host.run(refuse_root_from=PEERS)
+    assert refused(host) == PEERS
+    assert (
+        host.commands[-1] == "sh -c systemctl reload ssh.service"
+        or "sh -c systemctl reload ssh.service" in host.commands
+    )
+    assert not host.run(refuse_root_from=PEERS)["changed"]
+    host.run(refuse_root_from=["192.0.2.13"])
+    assert refused(host) == ["192.0.2.12", "192.0.2.13", "2001:db8::12"]
+    assert host.run(state="absent", outgoing="refused", refuse_root_from=["192.0.2.13"])["changed"]
+    assert refused(host) == ["192.0.2.12", "192.0.2.13", "2001:db8::12"]
+    assert host.run(refuse_root_from=[])["changed"]
+    assert not host.logins.check()
+
+
+@pytest.mark.parametrize("state", ["present", "absent"])
+def test_the_address_of_this_very_run_is_never_refused(host, state):
+    host.run(refuse_root_from=PEERS)
+    host.control = "192.0.2.12"
+    host.run(state=state, refuse_root_from=PEERS)
+    assert refused(host) == ["2001:db8::12"]
+    assert "comes from 192.0.2.12" in host.warnings[-1]
+
+
+def test_a_server_that_does_not_read_the_file_is_said(host):
+    host.sshd_config.write("PermitRootLogin yes\n")
+    host.run(refuse_root_from=PEERS)
+    assert not host.logins.check()
+    assert "goes on taking root from the other nodes" in host.warnings[-1]
+    assert "put the line 'Include" in host.warnings[-1]
+
+
+def test_a_server_that_would_let_root_in_all_the_same_is_left_as_it_was(host):
+    host.loose = True
+    with pytest.raises(ModuleFailed, match="a Match in another file lets root in from 192.0.2.12, 2001:db8::12"):
+        host.run(refuse_root_from=PEERS)
+    assert not host.logins.check()
+
+
 REFUSED = [
+    ({"refuse_root_from": ["192.0.2.0/24"]}, "refuse_root_from has '192.0.2.0/24', which is no address"),
     ({"address": ""}, "address has ''.*192.0.2.11"),
     ({"address": "192.0.2.11\nPermitTTY yes"}, "no IPv4 address"),
     ({"peers": [peer(address="2001:db8::1")]}, "node2 has '2001:db8::1', which is no IPv4 address"),

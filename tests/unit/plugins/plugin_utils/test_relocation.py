@@ -209,6 +209,7 @@ def test_plan(
             "forward_to": "127.0.0.1:8002",
             "generation": 1,
             "outgoing": "allowed",
+            "refuse_root_from": [],
         },
         "warnings": [],
     }
@@ -535,6 +536,12 @@ def test_xl_relocates_over_ssh(cluster: Cluster, settings: dict[str, Any], state
         "forward_to": "127.0.0.1:9002",
         "generation": 3,
         "outgoing": outgoing,
+        "refuse_root_from": sorted(
+            str(item["address"])
+            for host in ("node2", "node3")
+            for facts in cluster.interfaces(host).values()
+            for item in facts["ipv4"] + facts["ipv6"]
+        ),
     }
     # It is encrypted anyway.
     assert plan["ports"] == ([9002] if state == "present" else [])
@@ -595,6 +602,20 @@ def test_a_peer_that_was_not_read_is_said(cluster: Cluster) -> None:
     unread(cluster)
     (warning,) = cluster.plan(**UNTRUSTED, toolstack="xl")["warnings"]
     assert "whether node3 can log in as root on node1 was not looked at" in warning
+
+
+def test_root_of_a_peer_is_refused_from_every_address_it_has_unless_that_is_allowed(cluster: Cluster) -> None:
+    bridge = {"address": "172.17.0.1", "prefix": 16}
+    for host in NODES:
+        cluster.interfaces(host)["front0"]["ipv6"] += [{"address": "fe80::1", "prefix": 64}]
+        # The same everywhere, so nobody's to come from.
+        cluster.interfaces(host)["front0"]["ipv4"] += [bridge]
+    settings = {"toolstack": "xl", "peers": ["node1", "node2", "192.0.2.77"], "interface": "management0"}
+    for scenario in (TUNNEL, UNTRUSTED):
+        refused = cluster.plan(**{**settings, **scenario})["ssh"]["refuse_root_from"]
+        assert refused == ["192.0.2.12", "192.0.2.77", "198.51.100.12", "2001:db8:1::12", "2001:db8:2::12"]
+    assert cluster.plan(**settings, **UNTRUSTED, allow_root_keys=True)["ssh"]["refuse_root_from"] == []
+    assert cluster.plan(**UNTRUSTED, toolstack="xend")["ssh"]["refuse_root_from"] == []
 
 
 # The packet filter's own opinion.
