@@ -54,10 +54,10 @@ EXAMPLES = r"""
 RETURN = r"""
 _value:
   description: >-
-    A dictionary with scenario, toolstack, enabled, interface, address, ports (to listen on), guarded_ports, peers
-    (names with addresses), sources (who may connect), listeners (C(address:port) strings), tunnel (where a forward to
-    xend comes out), options (of xend-config.sxp), ssh (for M(xensec.hardening.xl_relocation)), guard (rules for
-    M(xensec.hardening.firewall_ruleset)) and warnings.
+    A dictionary with scenario, toolstack, decided (how that was told), enabled, interface, address, ports (to listen
+    on), guarded_ports, peers (names with addresses), sources (who may connect), listeners (C(address:port) strings),
+    tunnel (where a forward to xend comes out), options (of xend-config.sxp), ssh (for
+    M(xensec.hardening.xl_relocation)), guard (rules for M(xensec.hardening.firewall_ruleset)) and warnings.
   type: dict
 """
 

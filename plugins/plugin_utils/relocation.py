@@ -166,6 +166,12 @@ def choose_toolstack(name: str, wanted: str, found: Mapping[str, Any]) -> str:
     )
 
 
+def decided(wanted: str, found: Mapping[str, Any]) -> str:
+    if wanted != "auto":
+        return f"relocation of {wanted}, as xend_relocation_toolstack says"
+    return f"relocation of {found['detected']}, because {', '.join(found['evidence'])}"
+
+
 def relocation_plan(
     raw: Mapping[str, Any],
     name: str,
@@ -179,6 +185,7 @@ def relocation_plan(
     plan: dict[str, Any] = {
         "scenario": settings.scenario,
         "toolstack": toolstack,
+        "decided": decided(settings.toolstack, facts["toolstack"]),
         "enabled": settings.scenario != "untrusted_subnet",
         "interface": "",
         "address": "",

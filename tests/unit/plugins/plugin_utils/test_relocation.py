@@ -200,6 +200,7 @@ def test_plan(
         **expected,
         "scenario": scenario,
         "toolstack": "xend",
+        "decided": "relocation of xend, because /usr/sbin/xend is there",
         "guarded_ports": [8002, 8003],
         "tunnel": "",
         "ssh": {
@@ -493,7 +494,8 @@ def test_ssl_stays_off_with_relocation(cluster: Cluster) -> None:
 
 def test_a_tool_stack_that_is_set_needs_no_detection(cluster: Cluster) -> None:
     toolstack("both")(cluster)
-    assert cluster.plan(toolstack="xend")["toolstack"] == "xend"
+    plan = cluster.plan(toolstack="xend")
+    assert (plan["toolstack"], plan["decided"]) == ("xend", "relocation of xend, as xend_relocation_toolstack says")
 
 
 @given(st.lists(st.integers(0, 255), min_size=1, max_size=8, unique=True), st.integers(0, 255))
@@ -517,7 +519,7 @@ def test_the_tool_stack_changes_nothing_but_what_listens(cluster: Cluster, setti
     by_xend = cluster.plan(**settings)
     toolstack("xl")(cluster)
     by_xl = cluster.plan(**settings)
-    for name in ("toolstack", "options", "ssh"):
+    for name in ("toolstack", "decided", "options", "ssh"):
         assert by_xend.pop(name) != by_xl.pop(name)
     assert by_xend == by_xl
 
