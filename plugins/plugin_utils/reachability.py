@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 
@@ -31,7 +32,42 @@ def is_admitted(plan: Mapping[str, Any], source: str, address: str, port: int) -
     """Whether the node's plan lets this source address connect to this address and port of it."""
     if not source or address != plan["address"] or port not in plan["ports"]:
         return False
-    return any(ipaddress.ip_address(source) in ipaddress.ip_network(item) for item in plan["sources"])
+    single, networks = admitted_sources(tuple(plan["sources"]))
+    parsed = ipaddress.ip_address(source)
+    return parsed in single or any(parsed in network for network in networks)
+
+
+@lru_cache(maxsize=1024)
+def admitted_sources(sources: tuple[str, ...]) -> tuple[frozenset[Any], tuple[Any, ...]]:
+    """The sources as single addresses and networks: each of two hundred peers is looked up for each path to a node."""
+    networks = [ipaddress.ip_network(item) for item in sources]
+    single = frozenset(item.network_address for item in networks if item.prefixlen == item.max_prefixlen)
+    return single, tuple(item for item in networks if item.prefixlen < item.max_prefixlen)
+
+
+def paths(hostvars: Mapping[str, Mapping[str, Any]], sources: Sequence[str]) -> list[dict[str, Any]]:
+    """Each path that was tried, what came of it, and what the plan of the node has it be."""
+    found = []
+    for source in sources:
+        probe = hostvars[source].get("dom0_audit_probe") or {}
+        for result in probe.get("results", []):
+            plan = hostvars[result["name"]]["xend_relocation_plan"]
+            # A peer without a route has no address that it tried from, and should have got through all the same.
+            address = result["source"] or plan["peers"].get(source, "")
+            admitted = is_admitted(plan, address, result["address"], result["port"])
+            found.append(
+                {
+                    "source": source,
+                    "source_address": result["source"],
+                    "node": result["name"],
+                    "address": result["address"],
+                    "port": result["port"],
+                    "state": result["state"],
+                    "expected": "open" if admitted else "refused",
+                    "as_planned": admitted == (result["state"] == "open"),
+                }
+            )
+    return found
 
 
 def reachability(
@@ -41,23 +77,16 @@ def reachability(
     cells: dict[tuple[str, str], Counter[str]] = {}
     surprises: list[str] = []
     tally: Counter[str] = Counter()
-    for source in sources:
-        probe = hostvars[source].get("dom0_audit_probe") or {}
-        for result in probe.get("results", []):
-            node = result["name"]
-            plan = hostvars[node]["xend_relocation_plan"]
-            # A peer without a route has no address that it tried from, and should have got through all the same.
-            address = result["source"] or plan["peers"].get(source, "")
-            admitted = is_admitted(plan, address, result["address"], result["port"])
-            cells.setdefault((source, node), Counter())[result["state"]] += 1
-            tally["tried"] += 1
-            tally["open" if result["state"] == "open" else "closed"] += 1
-            if admitted != (result["state"] == "open"):
-                path = (
-                    f"{source} ({result['source'] or 'no address'}) to {node} {result['address']} port {result['port']}"
-                )
-                wanted = "should be open" if admitted else "should be refused"
-                surprises.append(f"{path}: {result['state']}, {wanted} under {plan['scenario']}")
+    for path in paths(hostvars, sources):
+        cells.setdefault((path["source"], path["node"]), Counter())[path["state"]] += 1
+        tally["tried"] += 1
+        tally["open" if path["state"] == "open" else "closed"] += 1
+        if not path["as_planned"]:
+            scenario = hostvars[path["node"]]["xend_relocation_plan"]["scenario"]
+            surprises.append(
+                f"{path['source']} ({path['source_address'] or 'no address'}) to {path['node']} {path['address']} "
+                f"port {path['port']}: {path['state']}, should be {path['expected']} under {scenario}"
+            )
     silent = [host for host in sources if "results" not in (hostvars[host].get("dom0_audit_probe") or {})]
     unread = [node for node in nodes if "xend_relocation_plan" not in hostvars[node]]
     return {
