@@ -84,14 +84,14 @@ def audit_report(
         "hosts": described,
         "controls": list(controls.values()),
     }
-    tried = [plain(path) for path in paths(hostvars, names)]
+    tried = paths(hostvars, names)
     origins: dict[str, set[str]] = {host["name"]: set() for host in described}
     for path in tried:
         origins[path["source"]] |= {path["source_address"]} - {None}
     for host in described:
-        host["tried_from"] = sorted(origins[host["name"]])
-    report["ports"] = by_port(tried)
-    report["unplanned"] = [path for path in tried if not path.pop("as_planned")]
+        host["tried_from"] = plain(sorted(origins[host["name"]]))
+    report["ports"] = plain(by_port(tried))
+    report["unplanned"] = [plain(path) for path in tried if not path.pop("as_planned")]
     report["summary"] = summarise(report)
     report["drift"], report["drift_problem"] = compare(read_previous(previous), report)
     return report

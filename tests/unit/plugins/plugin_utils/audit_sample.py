@@ -257,11 +257,11 @@ def catalogue() -> list[dict[str, Any]]:
 FOUND = {row[0]: row[5] for row in CONTROLS}
 
 
-def host_results(number: int, failing: int = 0) -> list[dict[str, Any]]:
+def host_results(number: int, failing: int = 0, shift: int = 0) -> list[dict[str, Any]]:
     """What one node's controls came to; of every hundred, as many fail as asked for, other ones on other nodes."""
     results = []
     for index, control in enumerate(catalogue()):
-        drawn = (index * 37 + (number % 5) * 11) % 100
+        drawn = (index * 37 + (number % 5) * 11 + shift) % 100
         status = "fail" if drawn < failing else "pass"
         waiver = None
         if control["id"] in ("xmlrpc-tcp", "http-server", "relocation-ssl"):
@@ -327,14 +327,14 @@ def probe(hosts: dict[str, dict[str, Any]], nodes: list[str], source: str, numbe
     hosts[source]["dom0_audit_probe"] = {"results": results}
 
 
-def cluster(size: int = 3, failing: int = 0) -> dict[str, dict[str, Any]]:
+def cluster(size: int = 3, failing: int = 0, shift: int = 0) -> dict[str, dict[str, Any]]:
     """The variables of that many nodes, of a gateway and of an outsider, after an audit that reached them all."""
     nodes = [f"node{number}" for number in range(1, size + 1)]
     hosts = {name: node(number, size) for number, name in enumerate(nodes, 1)}
     hosts |= {"gateway": {}, "outsider": {}}
     for number, name in enumerate(nodes, 1):
         probe(hosts, nodes, name, number)
-        hosts[name]["dom0_audit_results"] = host_results(number, failing)
+        hosts[name]["dom0_audit_results"] = host_results(number, failing, shift)
     hosts["gateway"]["dom0_audit_results"] = [
         {**result, "status": "not_applicable", "evidence": None}
         if result["id"].split("-")[0] in ("relocation", "hosts", "vnc", "spice", "domains", "sxp")
@@ -378,13 +378,11 @@ def report(hosts: dict[str, dict[str, Any]], **changed: Any) -> dict[str, Any]:
     return audit_report(hosts, **{**arguments, **changed})
 
 
-def troubled(size: int = 3) -> dict[str, Any]:
+def troubled(size: int = 4) -> dict[str, Any]:
     """A cluster in which a bit of everything is not as it should be, a week after one in which nearly all was."""
-    before = report(cluster(size, 12), generated="2026-11-18T06:30:00Z")
+    before = report(cluster(size, 18, 8), generated="2026-11-18T06:30:00Z")
     hosts = cluster(size, 20)
     answer(hosts, "outsider", "192.0.2.1", 8002, "open")
     answer(hosts, "node1", "198.51.100.2", 8002, "filtered")
-    hosts["node4"] = node(4, size)
-    if size < 4:
-        lose(hosts, "node4")
+    lose(hosts, f"node{size}")
     return report(hosts, previous=before, generated="2026-11-25T06:30:00Z")
