@@ -55,9 +55,9 @@ options:
     type: str
     required: true
   version:
-    description: The version of the collection.
+    description: The version of the collection; found out where it is empty.
     type: str
-    required: true
+    default: ""
 """
 
 EXAMPLES = r"""
@@ -65,7 +65,7 @@ EXAMPLES = r"""
   ansible.builtin.set_fact:
     report: >-
       {{ hostvars | xensec.hardening.audit_report(hosts=ansible_play_hosts_all, nodes=groups['xen_nodes'], gateways=[],
-      probes=[], catalogue=dom0_audit_catalogue, previous=none, generated='2026-01-31T12:00:00Z', version='0.1.0') }}
+      probes=[], catalogue=dom0_audit_catalogue, previous=none, generated='2026-01-31T12:00:00Z') }}
 """
 
 RETURN = r"""

@@ -281,8 +281,8 @@ def matrix(report: Mapping[str, Any]) -> dict[str, Any] | None:
                 "source": source,
                 "cells": [
                     None if source == node else [
-                        {"kind": kind, "number": cells[source, node][kind]}
-                        for kind in KINDS if cells.get((source, node), {}).get(kind)
+                        {"kind": kind, "number": number}
+                        for kind in KINDS if (number := cells.get((source, node), Counter())[kind])
                     ]
                     for node in nodes
                 ],

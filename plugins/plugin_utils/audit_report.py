@@ -14,8 +14,10 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+import yaml
 from ansible_collections.xensec.hardening.plugins.plugin_utils.reachability import paths
 
 SCHEMA_VERSION = 1
@@ -61,7 +63,7 @@ def audit_report(
     catalogue: Sequence[Mapping[str, Any]],
     previous: str | Mapping[str, Any] | None,
     generated: str,
-    version: str,
+    version: str = "",
 ) -> dict[str, Any]:
     """Put together the report; see the filter of the same name for what goes in and comes out."""
     controls = read_catalogue(catalogue)
@@ -79,7 +81,7 @@ def audit_report(
     ]
     report: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
-        "collection": {"name": "xensec.hardening", "version": str(version)},
+        "collection": {"name": "xensec.hardening", "version": str(version) or collection_version()},
         "generated": str(generated),
         "hosts": described,
         "controls": list(controls.values()),
@@ -95,6 +97,15 @@ def audit_report(
     report["summary"] = summarise(report)
     report["drift"], report["drift_problem"] = compare(read_previous(previous), report)
     return report
+
+
+def collection_version() -> str:
+    """Of this very collection: installed it has a manifest, as a checkout only what that is made from."""
+    root = Path(__file__).resolve().parents[2]
+    if (root / "MANIFEST.json").exists():
+        manifest = json.loads((root / "MANIFEST.json").read_text(encoding="utf-8"))
+        return str(manifest["collection_info"]["version"])
+    return str(yaml.safe_load((root / "galaxy.yml").read_text(encoding="utf-8"))["version"])
 
 
 def read_catalogue(catalogue: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
