@@ -364,7 +364,7 @@ def answer(hosts: dict[str, dict[str, Any]], source: str, address: str, port: in
     found["state"] = state
 
 
-def report(hosts: dict[str, dict[str, Any]], **changed: Any) -> dict[str, Any]:
+def report(hosts: dict[str, dict[str, Any]], /, **changed: Any) -> dict[str, Any]:
     arguments: dict[str, Any] = {
         "hosts": list(hosts),
         "nodes": [name for name in hosts if name.startswith("node")],
