@@ -12,12 +12,13 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.xensec.hardening.plugins.plugin_utils.audit_map import KINDS, draw_map, each_path
 from ansible_collections.xensec.hardening.plugins.plugin_utils.audit_report import SEVERITIES, STATUSES, visible
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
 # Columns with names that stand upright from here on.
@@ -59,6 +60,21 @@ SYMBOLS = {
 
 def audit_page(report: Mapping[str, Any]) -> str:
     """The page."""
+    template, fixed = drawing()
+    return template.render(
+        words=WORDS,
+        symbols=SYMBOLS,
+        severities=SEVERITIES,
+        statuses=STATUSES,
+        kinds=KINDS,
+        **fixed,
+        **view(report),
+    )
+
+
+@cache
+def drawing() -> tuple[Template, dict[str, str]]:
+    """The template, and what is the same on every page: style, script, and the policy that admits only these."""
     folder = Path(__file__).parent
     style = (folder / "audit_page.css").read_text(encoding="utf-8")
     script = (folder / "audit_page.js").read_text(encoding="utf-8")
@@ -71,23 +87,13 @@ def audit_page(report: Mapping[str, Any]) -> str:
     )
     environment.filters["number"] = lambda value: f"{value:,}".replace(",", "\u202f") if value > 9999 else str(value)
     environment.filters["px"] = lambda value: f"{value:.1f}".removesuffix(".0")
-    template = environment.from_string((folder / "audit_page.html.j2").read_text(encoding="utf-8"))
     policy = (
         f"default-src 'none'; style-src '{fingerprint(style)}'; script-src '{fingerprint(script)}'; "
         "base-uri 'none'; form-action 'none'"
     )
-    return template.render(
-        # Our own files, of which the policy has the hashes: nothing that a host said is among them.
-        style=Markup(style),
-        script=Markup(script),
-        policy=policy,
-        words=WORDS,
-        symbols=SYMBOLS,
-        severities=SEVERITIES,
-        statuses=STATUSES,
-        kinds=KINDS,
-        **view(report),
-    )
+    template = environment.from_string((folder / "audit_page.html.j2").read_text(encoding="utf-8"))
+    # Our own files; nothing that a host said is among them.
+    return template, {"style": Markup(style), "script": Markup(script), "policy": policy}
 
 
 def fingerprint(text: str) -> str:

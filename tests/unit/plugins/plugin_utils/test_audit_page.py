@@ -14,7 +14,8 @@ from typing import Any
 import audit_sample as sample
 import pytest
 from ansible_collections.xensec.hardening.plugins.filter.audit_page import FilterModule
-from ansible_collections.xensec.hardening.plugins.plugin_utils import audit_map, audit_page as utils
+from ansible_collections.xensec.hardening.plugins.plugin_utils import audit_map
+from ansible_collections.xensec.hardening.plugins.plugin_utils import audit_page as utils
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -127,14 +128,15 @@ def test_the_page_needs_nothing_from_elsewhere() -> None:
     )
 
 
+NOBODY: dict[str, Any] = {"hosts": [], "nodes": [], "gateways": [], "probes": []}
 HEADLINES = [
     # (cluster, headline, level)
     (sample.report(sample.cluster(2)), "Every control holds", "good"),
     (sample.troubled(), "18 of 46 controls do not hold", "bad"),
     (sample.report({"node1": {}}), "No finding, but of 1 host nothing is known", "fair"),
     (sample.report({"node1": {}}, hosts=[]), "No finding, but of 1 host nothing is known", "fair"),
-    (sample.report(sample.cluster(1), catalogue=[], nodes=[], gateways=[], probes=[], hosts=[]), "Nothing was evaluated", "fair"),
-]  # fmt: skip
+    (sample.report({}, **NOBODY), "Nothing was evaluated", "fair"),
+]
 
 
 @pytest.mark.parametrize(("report", "headline", "level"), HEADLINES)

@@ -270,7 +270,7 @@ CONTROL = sample.catalogue()[0]
     ],
 )
 def test_a_catalogue_that_makes_no_sense(catalogue: list[dict[str, Any]], words: str) -> None:
-    with pytest.raises(AnsibleFilterError, match="^audit_report: ") as raised:
+    with pytest.raises(AnsibleFilterError, match=r"^audit_report: ") as raised:
         audit_report(
             sample.cluster(1),
             hosts=["node1"],
