@@ -46,8 +46,9 @@ molecule: setup ## All Molecule scenarios
 $(SCENARIOS:%=molecule-%): molecule-%: setup
 	@molecule test --no-command-borders --scenario-name $*
 
-bench: setup ## Measure what opening a connection costs through the packet filter, as ratios (about a minute, needs root)
+bench: setup ## Measure what the packet filter costs, as ratios, and the report of 200 nodes (two minutes, needs root)
 	@python tests/benchmarks/firewall.py
+	@python tests/benchmarks/audit_report.py
 
 setup: ## Install what the tests need, Debian packages where allowed, and .venv
 	@tools/setup lab xen tests

@@ -11,10 +11,11 @@ from typing import Any
 
 from ansible_collections.xensec.hardening.plugins.plugin_utils.audit_report import visible
 
+junit: Any
 try:
-    import junitparser
+    import junitparser as junit
 except ImportError:
-    junitparser = None
+    junit = None
 
 STATES = {
     "unreachable": "The host could not be reached or read: nothing is known of it.",
@@ -24,14 +25,14 @@ STATES = {
 
 def audit_junit(report: Mapping[str, Any]) -> str:
     """The report as JUnit XML."""
-    if junitparser is None:
+    if junit is None:
         raise ValueError(
             "the report for CI needs junitparser in the Python of ansible-core: install it (pip install junitparser), "
             "or leave junit out of dom0_audit_report_formats"
         )
-    document = junitparser.JUnitXml(name="xensec.hardening audit")
+    document = junit.JUnitXml(name="xensec.hardening audit")
     for host in report["hosts"]:
-        suite = junitparser.TestSuite(visible(host["name"]))
+        suite = junit.TestSuite(visible(host["name"]))
         suite.timestamp = visible(report["generated"])
         suite.add_testcases(cases(host, report))
         document.add_testsuite(suite)
@@ -42,7 +43,7 @@ def audit_junit(report: Mapping[str, Any]) -> str:
 def cases(host: Mapping[str, Any], report: Mapping[str, Any]) -> list[Any]:
     if host["state"] != "reached":
         said = STATES[host["state"]]
-        kind = junitparser.Error if host["state"] == "unreachable" else junitparser.Skipped
+        kind = junit.Error if host["state"] == "unreachable" else junit.Skipped
         return [case(host["name"], "reached", kind(said, host["state"]))]
     controls = {control["id"]: control for control in report["controls"]}
     tests = [case(host["name"], "reached", None)]
@@ -56,7 +57,7 @@ def cases(host: Mapping[str, Any], report: Mapping[str, Any]) -> list[Any]:
 
 
 def case(host: str, name: str, outcome: Any) -> Any:
-    test = junitparser.TestCase(visible(name), classname=visible(host))
+    test = junit.TestCase(visible(name), classname=visible(host))
     if outcome is not None:
         test.result = [outcome]
     return test
@@ -68,15 +69,15 @@ def outcome(result: Mapping[str, Any], control: Mapping[str, Any]) -> Any:
     if result["status"] == "pass":
         return None
     if result["status"] == "not_applicable":
-        return junitparser.Skipped("not applicable", "not_applicable")
+        return junit.Skipped("not applicable", "not_applicable")
     if result["status"] == "waived":
         waiver = result["waiver"] or {}
         said = f"waived until {waiver.get('expires')}: {waiver.get('reason')}"
-        return junitparser.Skipped(visible(said), "waived")
+        return junit.Skipped(visible(said), "waived")
     if result["status"] == "error":
-        found = junitparser.Error(visible(f"could not be evaluated: {evidence}"), control["severity"])
+        found = junit.Error(visible(f"could not be evaluated: {evidence}"), control["severity"])
     else:
-        found = junitparser.Failure(visible(f"found {evidence}"), control["severity"])
+        found = junit.Failure(visible(f"found {evidence}"), control["severity"])
     expected = json.dumps(result["expected"], ensure_ascii=False, sort_keys=True)
     found.text = visible(
         f"Found: {evidence}\nExpected: {expected}\nWhy: {control['why']}\nRemedy: {control['remedy']}\n"
@@ -86,11 +87,11 @@ def outcome(result: Mapping[str, Any], control: Mapping[str, Any]) -> Any:
 
 def outcome_of_paths(host: Mapping[str, Any], report: Mapping[str, Any]) -> Any:
     if not any(port["node"] == host["name"] for port in report["ports"]):
-        return junitparser.Skipped("nobody tried", "not_tried")
+        return junit.Skipped("nobody tried", "not_tried")
     unplanned = [path for path in report["unplanned"] if path["node"] == host["name"]]
     if not unplanned:
         return None
-    found = junitparser.Failure(f"{len(unplanned)} not as planned", "reachability")
+    found = junit.Failure(f"{len(unplanned)} not as planned", "reachability")
     found.text = visible(
         "\n".join(
             f"{path['source']} ({path['source_address'] or 'no address'}) to {path['address']} port {path['port']}: "

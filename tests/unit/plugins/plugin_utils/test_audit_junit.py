@@ -109,7 +109,7 @@ def test_whatever_a_host_says_is_text(evidence: str, reason: str) -> None:
 
 
 def test_without_the_library_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(utils, "junitparser", None)
+    monkeypatch.setattr(utils, "junit", None)
     with pytest.raises(
         AnsibleFilterError, match=r"pip install junitparser.*leave junit out of dom0_audit_report_formats"
     ):
