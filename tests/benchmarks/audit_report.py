@@ -9,6 +9,7 @@ The nodes are simulated: each has two networks, and tried every relocation port 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import sys
 import tempfile
@@ -21,8 +22,9 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests/unit"), str(ROOT / "tests/unit/plugins/plugin_utils")]
 
 # Makes the checkout importable as the collection.
-import conftest  # noqa: E402, F401
-import audit_sample  # noqa: E402, I001
+importlib.import_module("conftest")
+
+import audit_sample  # noqa: E402
 import browser  # noqa: E402
 from ansible_collections.xensec.hardening.plugins.plugin_utils.audit_junit import audit_junit  # noqa: E402
 from ansible_collections.xensec.hardening.plugins.plugin_utils.audit_page import audit_page  # noqa: E402
