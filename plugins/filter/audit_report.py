@@ -17,8 +17,8 @@ description:
 options:
   _input:
     description: >-
-      The variables of all hosts by name. Used are C(dom0_audit_results), C(dom0_audit_probe), C(xend_relocation_info)
-      and C(xend_relocation_plan).
+      The variables of all hosts by name. Used are C(dom0_audit_results), C(dom0_audit_probe), C(dom0_audit_controls),
+      C(xend_relocation_info) and C(xend_relocation_plan).
     type: dict
     required: true
   hosts:

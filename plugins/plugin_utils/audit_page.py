@@ -35,7 +35,7 @@ WORDS = {
     "waived": "waived",
     "not_applicable": "not applicable",
     "unreachable": "not reached",
-    "not_asked": "not part of this run",
+    "not_asked": "not asked",
     "reached": "reached",
     "unplanned_open": "open, not as planned",
     "unplanned_refused": "refused, not as planned",

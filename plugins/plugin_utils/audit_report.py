@@ -66,16 +66,20 @@ def audit_report(
     version: str = "",
 ) -> dict[str, Any]:
     """Put together the report; see the filter of the same name for what goes in and comes out."""
-    controls = read_catalogue(catalogue)
     groups = {"node": set(nodes), "gateway": set(gateways), "probe": set(probes)}
     names = list(dict.fromkeys([*nodes, *gateways, *probes, *hosts]))
+    # A site may ask more of one host than of others; the catalogue is that of the host that happened to write the report.
+    own = {name: {item["id"]: item for item in hostvars[name].get("dom0_audit_controls") or []} for name in names}
+    of_site = {identifier: item for items in own.values() for identifier, item in items.items()}
+    known = {item.get("id") for item in catalogue}
+    controls = read_catalogue([*catalogue, *(item for key, item in of_site.items() if key not in known)])
     described = [
         describe_host(
             name,
             [role for role, members in groups.items() if name in members],
             name in hosts,
             hostvars[name],
-            controls,
+            {key: key not in of_site or key in own[name] for key in controls},
         )
         for name in names
     ]
@@ -129,7 +133,7 @@ def read_catalogue(catalogue: Sequence[Mapping[str, Any]]) -> dict[str, dict[str
 
 
 def describe_host(
-    name: str, roles: list[str], asked: bool, variables: Mapping[str, Any], controls: Mapping[str, Any]
+    name: str, roles: list[str], asked: bool, variables: Mapping[str, Any], controls: Mapping[str, bool]
 ) -> dict[str, Any]:
     """What is known of one host. What was asked and gave no answer is unreachable, whatever is known besides."""
     evaluated = variables.get("dom0_audit_results")
@@ -165,15 +169,18 @@ def networks_of(interfaces: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def read_results(
-    name: str, evaluated: Sequence[Mapping[str, Any]], controls: Mapping[str, Any]
+    name: str, evaluated: Sequence[Mapping[str, Any]], controls: Mapping[str, bool]
 ) -> list[dict[str, Any]]:
-    """A host's results in the order of the controls. A control without a result is an error, never left out."""
+    """A host's results in the order of the controls, each of which the host is to have a result of, or not.
+
+    One that should have a result and has none is an error, never left out.
+    """
     found: dict[str, dict[str, Any]] = {}
     for result in evaluated:
         if result["id"] not in controls:
             raise ValueError(
                 f"{name} has a result of the control {result['id']!r}, which is not in the catalogue: "
-                "give all hosts the same dom0_audit_controls"
+                "name it in dom0_audit_controls"
             )
         if result["status"] not in STATUSES:
             raise ValueError(f"{name} has the status {result['status']!r} of the control {result['id']!r}")
@@ -185,7 +192,11 @@ def read_results(
             "waiver": plain(result.get("waiver") or None),
         }
     lost = {"status": "error", "evidence": "the evaluation gave no result", "expected": None, "waiver": None}
-    return [found.get(control) or {"id": control, **lost} for control in controls]
+    return [
+        found.get(control) or {"id": control, **lost}
+        for control, expected in controls.items()
+        if expected or control in found
+    ]
 
 
 def by_port(tried: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

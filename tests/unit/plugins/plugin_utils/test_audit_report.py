@@ -131,6 +131,26 @@ def test_a_control_without_a_result_is_an_error() -> None:
     assert report["summary"]["worst"] == "critical"
 
 
+def test_a_control_that_a_site_asks_of_one_host_is_not_missed_on_the_others() -> None:
+    hosts = sample.cluster(3)
+    own = {**sample.catalogue()[0], "id": "ours", "severity": "low"}
+    for name in ("node2", "node3"):
+        hosts[name]["dom0_audit_controls"] = [own]
+    passed = {**hosts["node2"]["dom0_audit_results"][0], "id": "ours"}
+    hosts["node2"]["dom0_audit_results"] = [*hosts["node2"]["dom0_audit_results"], passed]
+    # Whether or not the host that writes the report is one of them.
+    for catalogue in (sample.catalogue(), [*sample.catalogue(), own]):
+        report = made(hosts, catalogue=catalogue)
+        assert [control["id"] for control in report["controls"]].count("ours") == 1
+        statuses = {
+            item["name"]: result["status"]
+            for item in report["hosts"]
+            for result in item["results"]
+            if result["id"] == "ours"
+        }
+        assert statuses == {"node2": "pass", "node3": "error"}
+
+
 @pytest.mark.parametrize("status", ["fail", "error"])
 @pytest.mark.parametrize("severity", ["critical", "high", "medium", "low"])
 def test_the_worst_is_the_gravest_that_does_not_hold(severity: str, status: str) -> None:
