@@ -8,7 +8,7 @@ JOBS ?= 2
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help harden audit test quick lint sanity unit molecule real-xen bench $(SCENARIOS:%=molecule-%) setup clean
+.PHONY: help harden audit test quick lint sanity unit docs galaxy molecule real-xen bench $(SCENARIOS:%=molecule-%) setup clean
 
 help: ## List the targets
 	@echo "xensec.hardening: secures Dom0 of every node of a Xen cluster"
@@ -22,9 +22,9 @@ harden: ## Harden the embedded cluster, or your own with INVENTORY=path
 audit: ## Show who can reach whose relocation port, changing nothing (INVENTORY=path for your own cluster)
 	@tools/harden audit $(INVENTORY)
 
-test: setup ## Run every check: lint, sanity, unit tests, all Molecule scenarios (about 40 minutes)
-	@$(MAKE) --no-print-directory --jobs=$(JOBS) --output-sync=target sanity lint unit $(SCENARIOS:%=molecule-%)
-	@echo "test: lint, sanity, unit tests and $(words $(SCENARIOS)) Molecule scenarios passed"
+test: setup ## Run every check: lint, sanity, unit tests, docs, Galaxy, all Molecule scenarios (about 40 minutes)
+	@$(MAKE) --no-print-directory --jobs=$(JOBS) --output-sync=target sanity lint unit docs galaxy $(SCENARIOS:%=molecule-%)
+	@echo "test: lint, sanity, unit tests, docs, Galaxy's checks and $(words $(SCENARIOS)) Molecule scenarios passed"
 
 quick: setup ## The inner loop: style and unit tests, no lab (two minutes)
 	@ruff check . && ruff format --check . && pytest
@@ -37,6 +37,12 @@ sanity: setup ## ansible-test sanity
 
 unit: setup ## Unit tests, on this Python and on those of old hosts where they are installed
 	@nox -s unit unit_hosts
+
+docs: ## The documentation as a site to read without a server, in .cache/docs/html, and its tests
+	@tools/setup && nox -s docs
+
+galaxy: setup ## What Galaxy would say to the collection as it is built
+	@nox -s galaxy
 
 real-xen: molecule-real_xen ## Move a guest between two machines that run Xen (XEN_SUITE=bullseye, bookworm or trixie)
 

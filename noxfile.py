@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent
 CACHE = ROOT / ".cache"
 # What nox itself runs from has everything requirements-dev.txt pins.
 nox.options.default_venv_backend = "none"
-nox.options.sessions = ["lint", "sanity", "unit", "unit_hosts"]
+nox.options.sessions = ["lint", "sanity", "unit", "unit_hosts", "docs", "galaxy"]
 
 # The last releases for the Pythons of old hosts.
 HOST_PYTHONS = {
@@ -54,6 +54,7 @@ def lint(session: nox.Session) -> None:
         env={"MYPYPATH": f"{CACHE / 'collections'}:{ROOT / 'molecule/shared/lab'}"},
     )
     session.run("yamllint", "--strict", ".")
+    session.run("antsibull-changelog", "lint")
     # Without it ansible-lint looks for the collection where some other run may have installed it, or nowhere.
     session.run(
         *("ansible-lint", "--offline", "--strict", "--profile=production"),
@@ -147,3 +148,66 @@ def find_python(version: str) -> str | None:
         if not subprocess.run([candidate, "-c", ""], capture_output=True, check=False).returncode:
             return candidate
     return None
+
+
+def environment(session: nox.Session, name: str) -> Path:
+    """A virtual environment with what requirements-NAME.txt pins. Return where its programs are."""
+    folder, requirements = CACHE / name / "venv", ROOT / f"requirements-{name}.txt"
+    installed = folder / "installed"
+    if not installed.exists() or installed.read_text() != requirements.read_text():
+        session.run("python", "-m", "venv", "--clear", str(folder))
+        pip = (str(folder / "bin/python"), "-m", "pip", "--disable-pip-version-check", "--quiet")
+        session.run(*pip, "install", "--requirement", str(requirements), external=True, silent=True)
+        installed.write_text(requirements.read_text())
+    return folder / "bin"
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The documentation as a site to be read from the file system, and whether it holds together."""
+    programs = environment(session, "docs")
+    tree, site = CACHE / "docs/tree", CACHE / "docs/html"
+    for folder in (tree, site):
+        shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(ROOT / "docs", tree / "docs")
+    # Where the guides link to a file of the collection, the site has it to download.
+    (tree / "playbooks").symlink_to(ROOT / "playbooks")
+    (tree / "docs/reference").mkdir()
+    session.run(
+        *(str(programs / "antsibull-docs"), "--config-file", "tools/docs/antsibull-docs.cfg", "collection"),
+        *("--use-current", "--squash-hierarchy", "--no-breadcrumbs", "--fail-on-error", "--cleanup", "everything"),
+        *("--no-add-antsibull-docs-version", "--dest-dir", str(tree / "docs/reference"), "xensec.hardening"),
+        env={"ANSIBLE_COLLECTIONS_PATH": str(CACHE / "collections"), "PATH": f"{programs}:{os.environ['PATH']}"},
+        external=True,
+    )
+    session.run(
+        *(str(programs / "sphinx-build"), "--quiet", "--fail-on-warning", "--keep-going", "--jobs", "2"),
+        *("--conf-dir", "tools/docs", "--doctree-dir", str(CACHE / "docs/doctrees"), str(tree / "docs"), str(site)),
+        external=True,
+    )
+    session.run("pytest", "tests/docs", env={"XENSEC_SITE": str(site)})
+    session.log(f"open {site.relative_to(ROOT)}/index.html in a browser; it needs no server and no network")
+
+
+@nox.session
+def galaxy(session: nox.Session) -> None:
+    """What Galaxy would say to the collection as it is built, its warnings taken for errors."""
+    programs = environment(session, "galaxy")
+    built = CACHE / "galaxy/built"
+    shutil.rmtree(built, ignore_errors=True)
+    session.run("ansible-galaxy", "collection", "build", "--output-path", str(built))
+    (artifact,) = built.glob("*.tar.gz")
+    session.chdir(built)
+    said = session.run(
+        *(str(programs / "python"), "-m", "galaxy_importer.main", str(artifact)),
+        env={
+            "GALAXY_IMPORTER_CONFIG": str(ROOT / "tools/galaxy-importer.cfg"),
+            "PATH": f"{programs}:{os.environ['PATH']}",
+        },
+        external=True,
+        silent=True,
+    )
+    session.log(said)
+    complaints = re.findall(r"(?m)^(?:WARNING|ERROR|CRITICAL).*", str(said))
+    if complaints or "Importer processing completed successfully" not in str(said):
+        session.error(f"galaxy-importer has {len(complaints)} complaints: " + "; ".join(complaints))
