@@ -60,19 +60,20 @@ def navigate(app: Sphinx, docname: str, source: list[str]) -> None:
     The start page stays plain Markdown in this way, and no page is in one of them and not in the other.
     """
     if docname != "index":
+        # The theme has a table of contents of its own.
+        source[0] = source[0].replace(".. contents::\n   :local:\n   :depth: 2\n", "")
         return
-    trees = []
+    trees: list[tuple[str, list[str]]] = []
     for section in re.split(r"(?m)^## ", source[0])[1:]:
-        caption = section.splitlines()[0]
-        pages = re.findall(r"(?m)^- \[[^\]]+\]\(([\w/.-]+)\.(?:md|html)\)", section)
-        if pages:
-            trees += ["```{toctree}", ":hidden:", f":caption: {caption}", "", *pages, "```", ""]
-    reference = Path(app.srcdir, "reference")
+        pages = re.findall(r"(?m)^- \[([^\]]+)\]\(([\w/-]+)\.md\)", section)
+        trees.append((section.splitlines()[0], [f"{title} <{page}>" for title, page in pages]))
     for kind in ("role", "module", "filter"):
-        names = [path.stem for path in sorted(reference.glob(f"*_{kind}.rst"))]
-        pages = [f"{name.removesuffix('_' + kind)} <reference/{name}>" for name in names]
-        trees += ["```{toctree}", ":hidden:", f":caption: {kind.capitalize()}s", "", *pages, "```", ""]
-    source[0] += "\n\n" + "\n".join(trees)
+        names = [path.stem for path in sorted(Path(app.srcdir, "reference").glob(f"*_{kind}.rst"))]
+        entries = [f"{name.removesuffix('_' + kind)} <reference/{name}>" for name in names]
+        trees.append((f"Reference: {kind}s", entries))
+    for caption, entries in trees:
+        if entries:
+            source[0] += "\n".join(["", "```{toctree}", ":hidden:", f':caption: "{caption}"', "", *entries, "```", ""])
 
 
 def link_variables(app: Sphinx, doctree: nodes.document, docname: str) -> None:
