@@ -42,7 +42,8 @@ ROLES = Path(__file__).parents[2] / "roles"
 VARIABLES = {
     variable: f"reference/{specs.parts[-3]}_role.html#parameter-{entry}--{variable}"
     for specs in ROLES.glob("*/meta/argument_specs.yml")
-    for entry, spec in yaml.safe_load(specs.read_text())["argument_specs"].items()
+    # Of several entry points that take it, the first one has it: main.
+    for entry, spec in reversed(yaml.safe_load(specs.read_text())["argument_specs"].items())
     for variable in spec.get("options", {})
 }
 # What the generated reference refers to in Ansible's own documentation.
