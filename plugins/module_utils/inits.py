@@ -37,6 +37,9 @@ DROPIN_TEXT = (
 BUS_TEXT = (
     OWN + "nothing that Dom0 needs depends on this service.\n[D-BUS Service]\nName=%s\nExec=/bin/false\nUser=root\n"
 )
+MOUNTS = ("/proc/mounts", "/etc/fstab")
+# Programs that may listen on the loopback for somebody who is logged in.
+SSHD = re.compile(r"/(?:sshd|sshd-session|dropbear)$")
 ENABLED = ("enabled", "enabled-runtime", "linked", "linked-runtime")
 
 
@@ -142,6 +145,33 @@ def guest_process(pid):
         bool(command)
         and re.match(r"(?:qemu-(?:dm|system|xen)|tapdisk|blktap|xl$)", os.path.basename(command[0])) is not None
     )
+
+
+def describe_listeners(host, verdicts, kernel_ports):
+    """Return the listening sockets, each with whose it is, and whether that stays."""
+    described = []
+    for item in sockets.listening():
+        names = host.listener_units(item)
+        pid = ([pid for pid in item["pids"] if pid != 1] or item["pids"] or [None])[0]
+        program = sockets.program(pid) if pid else ""
+        known = [verdicts[name].stays for name in names if name in verdicts]
+        if not item["pids"]:
+            stays = "%s/%d" % (item["protocol"], item["port"]) in kernel_ports
+        elif known:
+            stays = all(known) and not any(name.startswith("user@") for name in names)
+        else:
+            loopback = item["address"].startswith("127.") or item["address"] == "::1"
+            stays = guest_process(pid) or (loopback and SSHD.search(program) is not None)
+        described.append(
+            {"socket": item["socket"], "pid": pid, "process": program, "units": names, "stays": stays, "package": ""}
+        )
+    return described
+
+
+def filesystems():
+    """Return the types of what is mounted, and of what is to be at boot."""
+    lines = [line.split() for path in MOUNTS for line in sockets.read(path).splitlines()]
+    return set(words[2] for words in lines if len(words) > 2 and not words[0].startswith("#"))
 
 
 def write_files(texts):

@@ -20,16 +20,25 @@ description:
   - The roles of this collection plan on the controller from what it returns.
 options:
   gather_subset:
-    description: What to read. V(accounts) takes root, and is read only when it is named.
+    description:
+      - What to read. V(accounts) takes root, and is read only when it is named.
+      - V(audit) is everything else as well as what an audit looks at. With it a fact that cannot be read is null and
+        explained in RV(unread), instead of failing the module; no command may take more than 15 seconds, and all of them
+        together no more than 60.
     type: list
     elements: str
-    choices: [toolstack, interfaces, listeners, control, firewall_managers, relocation, perimeter, accounts]
+    choices: [toolstack, interfaces, listeners, control, firewall_managers, relocation, perimeter, accounts, audit]
     default: [toolstack, interfaces, listeners, control, firewall_managers, relocation]
   account_names:
     description: Accounts to look for beyond those in C(/etc/passwd), by name, wherever the host knows them from.
     type: list
     elements: str
     default: []
+  service_policy:
+    description:
+      - By what V(audit) tells the services that Dom0 needs, as the filter P(xensec.hardening.service_policy#filter) returns
+        it. Without it RV(audit.services) and RV(audit.sockets) are not read.
+    type: dict
 attributes:
   check_mode:
     support: full
@@ -192,6 +201,78 @@ root_keys:
       description: The keys that the ordinary ssh server lets in as root, with path, line and comment.
       type: list
       elements: dict
+audit:
+  description: What an audit looks at beyond the rest. No secret is in it, but whether there is one.
+  returned: when asked for
+  type: dict
+  contains:
+    xen:
+      description: Whether this is a Dom0 that runs, and the version of Xen.
+      type: dict
+    container:
+      description: Whether the kernel, and with it most of its settings, is that of a machine around this one.
+      type: bool
+    xend:
+      description:
+        - Xend's options as xend reads them, defaults included; the names that are there more than once; what the list of
+          hosts that may relocate here means; the TCP listeners of its Xen-API; where relocation is configured to listen,
+          and does; whether C(vncpasswd) is V(set) or V(empty).
+      type: dict
+    xendomains:
+      description: Where guests go at shut-down.
+      type: dict
+    consoles:
+      description: The VNC and SPICE consoles of guests that are configured or run, and where they listen.
+      type: list
+      elements: dict
+    services:
+      description: The units that are active or enabled, and whether anything needs them.
+      type: list
+      elements: dict
+    sockets:
+      description: The listening sockets of both protocols, with process and unit, and whether anything needs them.
+      type: list
+      elements: dict
+    accounts:
+      description: Accounts that log in with an empty password, and those with the uid of root besides root.
+      type: dict
+    ssh:
+      description: The ssh server's effective settings for root, a stranger, and each account that can log in, up to 20.
+      type: list
+      elements: dict
+    root_keys:
+      description: The keys that let root in, by fingerprint, and whether each has a forced command and a source.
+      type: list
+      elements: dict
+    relocation_keys:
+      description: The same of the relocation service over ssh.
+      type: list
+      elements: dict
+    firewall:
+      description:
+        - The policy of each hook, and what becomes of a packet that no rule names, by family; rules that admit too much
+          or do not do what they seem to.
+      type: dict
+    bridges:
+      description: The bridges and their ports.
+      type: dict
+    sysctls:
+      description: Kernel settings.
+      type: dict
+    guest_data_parsers:
+      description: Programs that read the disks of guests by themselves, such as os-prober.
+      type: list
+      elements: str
+  sample:
+    xen: {dom0: true, version: 4.17.7}
+    sockets: [{protocol: tcp, address: 0.0.0.0, port: 22, process: sshd, unit: ssh.service, exposed: true, needed: true}]
+    root_keys: [{path: /root/.ssh/authorized_keys, line: 1, type: ssh-ed25519, forced: false, from: false}]
+unread:
+  description: The facts that could not be read, by their path, and why.
+  returned: when O(gather_subset) has V(audit)
+  type: list
+  elements: dict
+  sample: [{fact: audit.consoles, reason: "'xl list -l' did not answer within 15 seconds"}]
 """
 
 import glob
@@ -201,10 +282,16 @@ import re
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.xensec.hardening.plugins.module_utils import accounts as local
-from ansible_collections.xensec.hardening.plugins.module_utils import relocation_ssh, sockets
+from ansible_collections.xensec.hardening.plugins.module_utils import (
+    audit_facts,
+    packet_filter,
+    relocation_ssh,
+    sockets,
+)
 from ansible_collections.xensec.hardening.plugins.module_utils.control import control_connection, control_login
+from ansible_collections.xensec.hardening.plugins.module_utils.reader import Reader, Unreadable
 from ansible_collections.xensec.hardening.plugins.module_utils.sessions import of_accounts, service_accounts
-from ansible_collections.xensec.hardening.plugins.module_utils.sshd import Sshd
+from ansible_collections.xensec.hardening.plugins.module_utils.sshd import RUNTIME, Sshd
 
 PROC = "/proc"
 NETWORK = "/sys/class/net"
@@ -448,6 +535,72 @@ def accounts(module):
     }
 
 
+class Gathering(object):
+    """The facts as they come in: where it is tolerant, one that cannot be read is null, and the reason is kept."""
+
+    def __init__(self, tolerant):
+        self.tolerant, self.unread = tolerant, []
+
+    def read(self, name, function, *arguments):
+        try:
+            return function(*arguments)
+        except (Unreadable, EnvironmentError, ValueError, KeyError) as error:
+            if not self.tolerant:
+                raise
+            self.unread.append({"fact": name, "reason": str(error) or error.__class__.__name__})
+            return None
+
+
+def audit(gathering, reader, users, xend):
+    """Return what only an audit looks at.
+
+    :arg users: the accounts, or None where they could not be read.
+    """
+    found = {}
+
+    def read(name, function, *arguments):
+        found[name] = gathering.read("audit." + name, function, reader, *arguments)
+
+    for name in ("xen", "container", "xendomains", "root_keys", "relocation_keys", "bridges", "sysctls"):
+        read(name, getattr(audit_facts, name))
+    read("guest_data_parsers", audit_facts.guest_data_parsers)
+    read("accounts", audit_facts.account_facts)
+    read("xend", audit_facts.xend, xend)
+    options = found["xend"]["options"] if found["xend"] else {}
+    read("consoles", audit_facts.consoles, options.get("vnc-listen", "127.0.0.1"))
+    ports = [options.get("xend-relocation-port"), options.get("xend-relocation-ssl-port")]
+    found["firewall"] = gathering.read(
+        "audit.firewall", packet_filter.read, reader, sorted(set([8002, 8003] + [port for port in ports if port]))
+    )
+    found["ssh"] = gathering.read("audit.ssh", ssh_settings, reader, users)
+    judged = gathering.read("audit.services", judged_services, reader)
+    if judged is None:
+        gathering.unread.append({"fact": "audit.sockets", "reason": gathering.unread[-1]["reason"]})
+    found["services"], found["sockets"] = judged or (None, None)
+    return found
+
+
+def ssh_settings(reader, users):
+    if users is None:
+        reader.fail_json(msg="the accounts could not be read")
+    return audit_facts.ssh(Sshd(reader), users)
+
+
+def judged_services(reader):
+    if not reader.params["service_policy"]:
+        reader.fail_json(msg="no service_policy was given to tell by what Dom0 needs")
+    return audit_facts.services(reader, reader.params["service_policy"])
+
+
+def remove_runtime(folder_was_there):
+    """Take away the empty folder that sshd wants to be asked, where it was made for that alone."""
+    if not folder_was_there:
+        try:
+            os.rmdir(RUNTIME)
+        except OSError:
+            pass
+
+
 def main():
     subsets = ["toolstack", "interfaces", "listeners", "control", "firewall_managers", "relocation"]
     module = AnsibleModule(
@@ -455,32 +608,42 @@ def main():
             "gather_subset": {
                 "type": "list",
                 "elements": "str",
-                "choices": subsets + ["perimeter", "accounts"],
+                "choices": subsets + ["perimeter", "accounts", "audit"],
                 "default": subsets,
             },
             "account_names": {"type": "list", "elements": "str", "default": []},
+            "service_policy": {"type": "dict"},
         },
         supports_check_mode=True,
     )
-    result = {"changed": False}
     wanted = module.params["gather_subset"]
-    if "toolstack" in wanted:
-        result["toolstack"] = toolstack(module)
-    if "interfaces" in wanted:
-        result["interfaces"] = interfaces(module)
-    if "listeners" in wanted:
-        result["listeners"] = listeners()
-    if "control" in wanted:
-        result["control"] = control_connection()
-    if "firewall_managers" in wanted:
-        result["firewall_managers"] = firewall_managers()
-    if "perimeter" in wanted:
-        result["perimeter"] = perimeter(module)
-    if "accounts" in wanted:
-        result["accounts"] = accounts(module)
+    everything = "audit" in wanted
+    if everything:
+        wanted = subsets + ["perimeter", "accounts", "audit"]
+    gathering, reader = Gathering(everything), Reader(module) if everything else module
+    readers = {
+        "toolstack": (toolstack, reader),
+        "interfaces": (interfaces, reader),
+        "listeners": (listeners,),
+        "control": (control_connection,),
+        "firewall_managers": (firewall_managers,),
+        "perimeter": (perimeter, reader),
+        "accounts": (accounts, reader),
+        "relocation": (relocation_ssh.state,),
+    }
+    result = {"changed": False}
+    runtime = os.path.isdir(RUNTIME)
+    for name in readers:
+        if name in wanted:
+            result[name] = gathering.read(name, *readers[name])
     if "relocation" in wanted:
-        result["relocation"] = relocation_ssh.state()
-        result["root_keys"] = relocation_ssh.root_keys(pwd.getpwuid(0).pw_dir)
+        result["root_keys"] = gathering.read("root_keys", relocation_ssh.root_keys, pwd.getpwuid(0).pw_dir)
+    if everything:
+        users = result["accounts"]["users"] if result["accounts"] else None
+        xend = [pid for pid, words in processes() if runs("xend", words)]
+        result["audit"] = audit(gathering, reader, users, xend)
+        result["unread"] = gathering.unread
+        remove_runtime(runtime)
     module.exit_json(**result)
 
 

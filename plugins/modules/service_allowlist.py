@@ -220,7 +220,6 @@ from ansible_collections.xensec.hardening.plugins.module_utils import inits, rec
 
 PRESET = "/etc/systemd/system-preset/00-xensec.preset"
 POLICY = "/usr/sbin/policy-rc.d"
-MOUNTS = ("/proc/mounts", "/etc/fstab")
 # How long services may take to be gone, in seconds, beyond what stopping them waited for.
 PATIENCE = 10
 POLICY_TEXT = """\
@@ -236,14 +235,6 @@ case " $2 " in
 esac
 exit 0
 """
-# Programs that may listen on the loopback for somebody who is logged in.
-SSHD = re.compile(r"/(?:sshd|sshd-session|dropbear)$")
-
-
-def filesystems():
-    """Return the types of what is mounted, and of what is to be at boot."""
-    lines = [line.split() for path in MOUNTS for line in sockets.read(path).splitlines()]
-    return set(words[2] for words in lines if len(words) > 2 and not words[0].startswith("#"))
 
 
 def preset_text(found, verdicts, entries):
@@ -307,27 +298,6 @@ def hold_new(host, found, verdicts, entries, warnings):
 # --- what listens ---------------------------------------------------------------------------------------------
 
 
-def describe_listeners(host, verdicts, kernel_ports):
-    """Return the listening sockets, each with whose it is, and whether that stays."""
-    described = []
-    for item in sockets.listening():
-        names = host.listener_units(item)
-        pid = ([pid for pid in item["pids"] if pid != 1] or item["pids"] or [None])[0]
-        program = sockets.program(pid) if pid else ""
-        known = [verdicts[name].stays for name in names if name in verdicts]
-        if not item["pids"]:
-            stays = "%s/%d" % (item["protocol"], item["port"]) in kernel_ports
-        elif known:
-            stays = all(known) and not any(name.startswith("user@") for name in names)
-        else:
-            loopback = item["address"].startswith("127.") or item["address"] == "::1"
-            stays = inits.guest_process(pid) or (loopback and SSHD.search(program) is not None)
-        described.append(
-            {"socket": item["socket"], "pid": pid, "process": program, "units": names, "stays": stays, "package": ""}
-        )
-    return described
-
-
 def package_of(module, path):
     """Return the package that a file is of, or the empty string."""
     for command in (["dpkg-query", "-S"], ["rpm", "-qf", "--qf", "%{NAME}"]):
@@ -357,7 +327,7 @@ def find_strays(module, host, verdicts, going):
     :arg going: whether what is to go still runs, in check mode and for reports.
     """
     ports = module.params["kernel_ports"]
-    found = describe_listeners(host, verdicts, ports)
+    found = inits.describe_listeners(host, verdicts, ports)
 
     def strays(items):
         return [
@@ -370,7 +340,7 @@ def find_strays(module, host, verdicts, going):
     deadline = time.time() + (0 if going else PATIENCE)
     while strays(found) and time.time() < deadline:
         time.sleep(0.5)
-        found = describe_listeners(host, verdicts, ports)
+        found = inits.describe_listeners(host, verdicts, ports)
     for item in strays(found):
         item["package"] = package_of(module, item["process"])
     return found, [in_words(item) for item in strays(found)]
@@ -556,7 +526,7 @@ def main():
     warnings += units.unmatched(params["stop"], found, "the list of what is to be stopped")
     try:
         verdicts = units.decide(
-            found, {"keep": entries, "stop": params["stop"]}, host.control(), host.busy(), filesystems()
+            found, {"keep": entries, "stop": params["stop"]}, host.control(), host.busy(), inits.filesystems()
         )
     except units.PolicyError as error:
         module.fail_json(msg="%s. Nothing was changed" % error)

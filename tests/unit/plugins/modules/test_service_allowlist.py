@@ -111,7 +111,7 @@ def host(tmpdir, monkeypatch):
     monkeypatch.setattr(record, "RECORD_ROOT", str(tmpdir.join("record")))
     monkeypatch.setattr(service_allowlist, "PRESET", str(made.etc.join("preset", "00-xensec.preset")))
     monkeypatch.setattr(service_allowlist, "POLICY", str(made.etc.join("policy-rc.d")))
-    monkeypatch.setattr(service_allowlist, "MOUNTS", ())
+    monkeypatch.setattr(inits, "MOUNTS", ())
     monkeypatch.setattr(service_allowlist, "PATIENCE", 0.6)
 
     def run_command(module, command, **more):
