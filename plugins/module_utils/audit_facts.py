@@ -129,6 +129,13 @@ def typed(kind, value):
     return value
 
 
+def address_kind(text):
+    """Return C(every), C(literal), or C(name), which xend resolves once, as it starts."""
+    if not text:
+        return "every"
+    return "literal" if re.match(r"(?:\d{1,3}\.){3}\d{1,3}$", text) else "name"
+
+
 def hosts_allow(text):
     """Return what the list of hosts that may relocate here means (tools/python/xen/xend/server/relocate.py)."""
     patterns = text.split(" ")
@@ -192,7 +199,7 @@ def xend(reader, pids):
     wanted = []
     for server, port in (("server", "port"), ("ssl-server", "ssl-port")):
         if options["xend-relocation-" + server]:
-            address = options["xend-relocation-address"] or "0.0.0.0"
+            address = (options["xend-relocation-address"] or "0.0.0.0").replace("localhost", "127.0.0.1")
             wanted.append("%s:%s" % (address, options["xend-relocation-" + port]))
     ports = [options["xend-relocation-port"], options["xend-relocation-ssl-port"]]
     found = [
@@ -206,6 +213,7 @@ def xend(reader, pids):
         "running": bool(pids),
         "options": options,
         "repeated": sorted(set(name for name in names if names.count(name) > 1)),
+        "relocation_address": address_kind(options["xend-relocation-address"] or ""),
         "hosts_allow": hosts_allow(options["xend-relocation-hosts-allow"] or ""),
         "xen_api": xen_api(sxp.lookup(entries, "xen-api-server", [["unix"]])),
         "relocation": {"configured": sorted(wanted), "listening": sorted(found)},

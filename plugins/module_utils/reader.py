@@ -31,7 +31,7 @@ class Reader(object):
     :arg total: seconds that all of them may take.
     """
 
-    def __init__(self, module, each=15, total=60):
+    def __init__(self, module, each=45, total=150):
         self.module, self.params, self.each = module, module.params, each
         self.deadline = time.time() + total
 
