@@ -227,8 +227,8 @@ def xendomains(reader):
     """Return where guests go at shut-down, by the defaults of xendomains; the empty string for nowhere."""
     value = ""
     for path in XENDOMAINS:
-        for dummy, text, _rest in relocation_ssh.ASSIGNMENT.findall(sockets.read(path)):
-            value = text.strip("\"'")
+        for found in relocation_ssh.ASSIGNMENT.findall(sockets.read(path)):
+            value = found[1].strip("\"'")
     return {"migrate": value}
 
 
