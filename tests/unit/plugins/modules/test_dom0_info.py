@@ -13,7 +13,15 @@ import sys
 
 import pytest
 from ansible.module_utils import basic
-from ansible_collections.xensec.hardening.plugins.module_utils import accounts, control, sessions, sockets, sshd
+from ansible_collections.xensec.hardening.plugins.module_utils import (
+    accounts,
+    audit_facts,
+    control,
+    sessions,
+    sockets,
+    sshd,
+)
+from ansible_collections.xensec.hardening.plugins.module_utils.reader import Reader, Unreadable
 from ansible_collections.xensec.hardening.plugins.modules import dom0_info
 from harness import ModuleFailed, run
 from hypothesis import given
@@ -594,3 +602,72 @@ def test_everything_is_read_unless_told_otherwise(host, check):
 def test_an_unknown_subset_is_refused(host):
     with pytest.raises(ModuleFailed, match="routes"):
         run(dom0_info.main, {"gather_subset": ["routes"]})
+
+
+# What an audit looks at.
+
+
+@pytest.fixture
+def audited(host, tmpdir, monkeypatch):
+    monkeypatch.setattr(Reader, "bounded", lambda self, command, data, limit: host.run_command(None, command))
+    monkeypatch.setattr(dom0_info, "RUNTIME", str(tmpdir.join("run-sshd")))
+    monkeypatch.setattr(audit_facts, "NETWORK", str(host.network))
+
+    def read(check=False, **more):
+        return run(dom0_info.main, dict({"gather_subset": ["audit"]}, **more), check=check)
+
+    return read
+
+
+def test_an_audit_reads_everything_and_what_it_cannot_is_null_and_explained(audited, monkeypatch):
+    monkeypatch.setattr(dom0_info.os, "geteuid", lambda: 1000)
+    found = audited()
+    for name in ("toolstack", "interfaces", "listeners", "relocation", "root_keys", "perimeter"):
+        assert found[name] is not None
+    reasons = dict((item["fact"], item["reason"]) for item in found["unread"])
+    assert found["accounts"] is None
+    assert "only root" in reasons["accounts"]
+    # There is neither nft, nor iptables, nor sshd, nor a policy to judge services by.
+    for name in ("firewall", "ssh", "services", "sockets"):
+        assert found["audit"][name] is None
+        assert reasons["audit." + name]
+    assert found["audit"]["bridges"] == {}
+
+
+def test_an_audit_is_the_same_in_check_mode(audited):
+    first, second = audited(), audited(check=True)
+    assert first == second
+    assert not first["changed"]
+
+
+def test_a_command_that_fails_is_that_of_one_fact(audited, host):
+    host.programs["nft"] = "/usr/sbin/nft"
+    host.counters["/usr/sbin/nft list ruleset"] = "table inet a {\n}\n"
+    host.programs.pop("ip")
+    found = audited()
+    assert found["interfaces"] is None
+    assert [item["reason"] for item in found["unread"] if item["fact"] == "interfaces"] == [
+        "the program ip is not here"
+    ]
+    assert found["audit"]["firewall"]["input"]["ipv4"] == "accept"
+
+
+def test_the_folder_that_was_made_to_ask_sshd_goes_again(audited, tmpdir, monkeypatch):
+    folder = tmpdir.join("run-sshd")
+
+    def ask(module):
+        folder.ensure(dir=True)
+        raise Unreadable("no")
+
+    monkeypatch.setattr(dom0_info, "accounts", ask)
+    audited()
+    assert not folder.check()
+    folder.ensure(dir=True)
+    audited()
+    assert folder.check()
+
+
+def test_without_an_audit_what_cannot_be_read_fails(host):
+    host.programs.pop("ip")
+    with pytest.raises(ModuleFailed):
+        host.read("interfaces")
