@@ -1,0 +1,52 @@
+# Copyright (c) 2026 xensec.hardening maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the tests of this scenario share: an audit as an operator runs it, and what a machine is like around it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from labtest import LAB, NODES
+
+FOLDER = Path(__file__).resolve().parents[1]
+# Everything but what is written by the connection itself, and what a clock writes.
+SNAPSHOT = """
+find /etc /var/lib /usr/local /root /run/sshd -not -path '/root/.ansible*' -not -path '/var/lib/systemd/timers*' \
+    -printf '%p %y %m %u %g %s %T@ %C@ %l\\n' 2>/dev/null | sort
+systemctl list-units --all --plain --no-legend --no-pager --type=service,socket,timer,path | awk '{print $1, $2, $3, $4}'
+systemctl list-unit-files --no-legend --no-pager
+nft -s list ruleset
+ss -Hltnu
+"""
+
+
+def play(playbook, *extra, variables=None, limit=None):
+    command = [
+        os.path.join(os.path.dirname(sys.executable), "ansible-playbook"),
+        *("--inventory", str(LAB / "inventory.yml"), "--inventory", os.environ["MOLECULE_INVENTORY_FILE"]),
+        *("--extra-vars", json.dumps(variables or {}), *(["--limit", limit] if limit else []), *extra),
+        playbook,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    done.output = " ".join((done.stdout + done.stderr).split())
+    return done
+
+
+def audit(*extra):
+    """Evaluate the controls of the nodes; return the results by node and control."""
+    done = play(str(FOLDER / "results.yml"), *extra)
+    assert done.returncode == 0, done.output
+    return {node: {result["id"]: result for result in json.loads((LAB / f"{node}.json").read_text())} for node in NODES}
+
+
+def failing(results):
+    return {name for name, result in results.items() if result["status"] not in ("pass", "not_applicable")}
+
+
+def snapshot(machine):
+    # Sessions and their units come and go with the connections.
+    lines = machine.check_output(SNAPSHOT).splitlines()
+    return [line for line in lines if not line.startswith(("session-", "user@", "user-runtime-dir@", "ssh@"))]
