@@ -19,7 +19,7 @@ help: ## List the targets
 harden: ## Harden the embedded cluster, or your own with INVENTORY=path
 	@tools/harden harden $(INVENTORY)
 
-audit: ## Show who can reach whose relocation port, changing nothing (INVENTORY=path for your own cluster)
+audit: ## Say what holds and who can reach whose relocation port, changing nothing (INVENTORY=path for your own cluster)
 	@tools/harden audit $(INVENTORY)
 
 test: setup ## Run every check: lint, sanity, unit tests, docs, Galaxy, all Molecule scenarios (about 40 minutes)
