@@ -13,10 +13,11 @@ from labtest import LAB, NODES
 
 FOLDER = Path(__file__).resolve().parents[1]
 # Everything but what is written by the connection itself, and what a clock writes.
-SNAPSHOT = """
+SNAPSHOT = r"""
 find /etc /var/lib /usr/local /root /run/sshd -not -path '/root/.ansible*' -not -path '/var/lib/systemd/timers*' \
-    -printf '%p %y %m %u %g %s %T@ %C@ %l\\n' 2>/dev/null | sort
-systemctl list-units --all --plain --no-legend --no-pager --type=service,socket,timer,path | awk '{print $1, $2, $3, $4}'
+    -printf '%p %y %m %u %g %s %T@ %C@ %l\n' 2>/dev/null | sort
+systemctl list-units --all --plain --no-legend --no-pager --type=service,socket,timer,path | awk '{print $1, $2, $3, $4}' |
+    grep -v '^session-\|^user@\|^user-runtime-dir@\|^ssh@'
 systemctl list-unit-files --no-legend --no-pager
 nft -s list ruleset
 ss -Hltnu
@@ -46,7 +47,6 @@ def failing(results):
     return {name for name, result in results.items() if result["status"] not in ("pass", "not_applicable")}
 
 
-def snapshot(machine):
-    # Sessions and their units come and go with the connections.
-    lines = machine.check_output(SNAPSHOT).splitlines()
-    return [line for line in lines if not line.startswith(("session-", "user@", "user-runtime-dir@", "ssh@"))]
+def snapshot(machines):
+    """The files, units, rules and sockets of every node, a line each."""
+    return {f"{node}: {line}" for node in NODES for line in machines[node].check_output(SNAPSHOT).splitlines()}

@@ -15,7 +15,7 @@ from ansible_collections.xensec.hardening.plugins.filter.control_catalogue impor
 from ansible_collections.xensec.hardening.plugins.filter.control_summary import control_summary
 from ansible_collections.xensec.hardening.plugins.filter.evaluate_controls import evaluate_controls
 from ansible_collections.xensec.hardening.plugins.plugin_utils import controls as library
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 RECORDED = Path(__file__).resolve().parent / "recorded"
@@ -33,9 +33,12 @@ PLAN = {
 }
 
 
+TEXTS = {name: (RECORDED / f"{name}.json").read_text() for name in ("node", "gateway")}
+
+
 def recorded(name):
     """A node of the lab, hardened, and the gateway in front of it, as dom0_info returned them."""
-    return json.loads((RECORDED / f"{name}.json").read_text())
+    return json.loads(TEXTS[name])
 
 
 def site_of(facts, **more):
@@ -283,6 +286,7 @@ def branches(value, path=()):
 BRANCHES = [path for path in branches(recorded("node")) if path and path[0] not in ("unread", "accounts")]
 
 
+@settings(deadline=None)
 @given(st.sampled_from(BRANCHES), st.sampled_from(["take away", "null"]))
 def test_a_fact_taken_away_makes_no_control_pass_that_rests_on_it(path, how):
     facts = recorded("node")
@@ -307,6 +311,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.sampled_from(BRANCHES), JSON)
 def test_whatever_a_fact_is_there_is_a_verdict(path, value):
     facts = recorded("node")
@@ -320,6 +325,7 @@ def test_whatever_a_fact_is_there_is_a_verdict(path, value):
     assert {result["status"] for result in results} <= {"pass", "fail", "error", "not_applicable"}
 
 
+@settings(deadline=None)
 @given(JSON)
 def test_whatever_the_facts_are_none_of_a_nodes_facts_is_said_to_hold(facts):
     results = evaluate_controls(facts, CATALOGUE, TODAY, [], {"kind": "node"})
