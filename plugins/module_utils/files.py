@@ -14,6 +14,8 @@ import os
 import stat
 import tempfile
 
+from ansible_collections.xensec.hardening.plugins.module_utils.record import TEMPORARY, read_xattrs, sweep
+
 BEGIN = b"# BEGIN xensec.hardening: what is between these lines is ours\n"
 END = b"# END xensec.hardening\n"
 
@@ -30,28 +32,56 @@ def read(path):
 
 
 def rewrite(path, data, mode=0o644, owner=(0, 0)):
-    """Replace path in one step. A file that is there keeps its owner, group and mode; a link stays a link."""
+    """Replace path in one step. A file that is there keeps its owner, group, mode and lists; a link stays a link."""
     path = os.path.realpath(path)
+    xattrs = None
     try:
         status = os.stat(path)
         mode, owner = stat.S_IMODE(status.st_mode), (status.st_uid, status.st_gid)
+        xattrs = read_xattrs(path)
     except OSError:
         if not os.path.isdir(os.path.dirname(path)):
             os.makedirs(os.path.dirname(path), 0o755)
+    replace(path, data, {"mode": mode, "uid": owner[0], "gid": owner[1], "xattrs": xattrs})
+
+
+def replace(path, data, described):
+    """Replace path in one step by a file of this content, owner, group, mode, and maybe lists and time."""
+    sweep(os.path.dirname(path))
     # A name that no other program takes for a file of its own: run-parts, cron and sshd's Include pass it over.
-    handle, temporary = tempfile.mkstemp(prefix=".xensec-", dir=os.path.dirname(path))
+    handle, temporary = tempfile.mkstemp(prefix=TEMPORARY, dir=os.path.dirname(path))
     try:
         with os.fdopen(handle, "wb") as stream:
             if os.geteuid() == 0:
-                os.fchown(handle, *owner)
-            os.fchmod(handle, mode)
+                os.fchown(handle, described["uid"], described["gid"])
             stream.write(data)
             stream.flush()
+            set_xattrs(temporary, described.get("xattrs"))
+            # After the lists, which have a mode in them.
+            os.fchmod(handle, described["mode"])
             os.fsync(handle)
+        set_times(temporary, described)
         os.rename(temporary, path)
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def set_xattrs(path, xattrs):
+    """Give a new file its extended attributes. Those that the kernel sets by itself it may not take from us."""
+    for name in sorted(xattrs or {}):
+        try:
+            os.setxattr(path, name, base64.b64decode(xattrs[name]))
+        except OSError as error:
+            if error.errno not in (errno.ENOTSUP, errno.EPERM):
+                raise
+
+
+def set_times(path, described):
+    if "mtime_ns" in described and hasattr(os, "listxattr"):
+        os.utime(path, ns=(described["mtime_ns"], described["mtime_ns"]))
+    elif "mtime" in described:
+        os.utime(path, (described["mtime"], described["mtime"]))
 
 
 def remove(path):
@@ -65,18 +95,19 @@ def remove(path):
 
 def put_back(path, described):
     """Make path what describe_file of the record found there."""
+    folder = os.path.dirname(path)
     if described.get("absent"):
         remove(path)
-    elif "link" in described:
-        remove(path)
-        os.symlink(described["link"], path)
+        return
+    if not os.path.isdir(folder):
+        os.makedirs(folder, 0o755)
+    if "link" in described:
+        sweep(folder)
+        temporary = os.path.join(folder, TEMPORARY + "link")
+        os.symlink(described["link"], temporary)
+        os.rename(temporary, path)
     else:
-        rewrite(
-            path,
-            base64.b64decode(described["content"]),
-            described["mode"],
-            (described["uid"], described["gid"]),
-        )
+        replace(path, base64.b64decode(described["content"]), described)
 
 
 def without_block(data):

@@ -52,6 +52,8 @@ def test_describes_a_file(tmpdir):
     path.setmtime(1234567890)
     described = record.describe_file(str(path))
     assert base64.b64decode(described.pop("content")) == b"\x00\xffdata\n"
+    assert described.pop("mtime_ns", 1234567890 * 10**9) == 1234567890 * 10**9
+    described.pop("xattrs", None)
     assert described == {
         "mode": 0o4640,
         "uid": os.getuid(),
@@ -123,16 +125,73 @@ def test_is_on_disk_as_versioned_json(tmpdir):
     kept.keep(state={"a": ["b", {"c": 1}]})
     with open(kept.path, "rb") as stream:
         content = json.loads(stream.read().decode("utf-8"))
-    assert content == {"version": 1, "files": {}, "state": {"a": ["b", {"c": 1}]}}
+    assert content == {"version": 2, "files": {}, "state": {"a": ["b", {"c": 1}]}, "written": {}, "folders": []}
 
 
-@pytest.mark.parametrize("text", ['{"version": 2}', "{}"])
+@pytest.mark.parametrize("text", ['{"version": 3}', '{"version": "2"}', "[]"])
 def test_refuses_a_version_it_does_not_know(tmpdir, text):
     tmpdir.join("m.json").write(text)
     with pytest.raises(ValueError, match="release") as caught:
         record.Record("m", root=str(tmpdir))
     assert str(tmpdir.join("m.json")) in str(caught.value)
     assert tmpdir.join("m.json").read() == text
+
+
+@pytest.mark.parametrize("version", ['"version": 1, ', ""])
+def test_reads_records_of_former_versions_and_adds_to_them(tmpdir, version):
+    path = tmpdir.join("file")
+    path.write("new")
+    old = '{%s"files": {"%s": {"content": "b2xk", "gid": 0, "mode": 420, "mtime": 1.5, "uid": 0}}, "state": {"a": 1}}'
+    tmpdir.join("m.json").write(old % (version, path))
+    kept = record.Record("m", root=str(tmpdir))
+    assert kept.original(str(path)) == b"old" and kept.state("a") == 1
+    # It has no digests, so it cannot tell whose work the file is.
+    assert not kept.is_foreign(str(path), record.digest(b"anything"))
+    kept.keep(state={"a": 2, "b": 3}, writes={str(path): b"newer"})
+    again = record.Record("m", root=str(tmpdir))
+    assert again.original(str(path)) == b"old" and again.state("a") == 1 and again.state("b") == 3
+    assert again.is_foreign(str(path), record.digest(b"anything"))
+
+
+def test_knows_its_own_work_from_that_of_others(tmpdir):
+    path = tmpdir.join("file")
+    kept = record.Record("m", root=str(tmpdir))
+    for data in (b"one", b"two", None):
+        kept.keep(writes={str(path): data})
+    again = record.Record("m", root=str(tmpdir))
+    assert again.file(str(path)) == {"absent": True}
+    for data in (b"one", b"two", None):
+        assert not again.is_foreign(str(path), record.digest(data))
+    assert again.is_foreign(str(path), record.digest(b"three"))
+
+
+def test_knows_which_folders_were_not_there(tmpdir):
+    kept = record.Record("m", root=str(tmpdir))
+    kept.keep(writes={str(tmpdir.join("a", "b", "file")): b""})
+    assert kept.folders() == [str(tmpdir.join("a", "b")), str(tmpdir.join("a"))]
+
+
+@pytest.mark.parametrize("forget", [False, True])
+def test_a_change_after_the_end_begins_a_new_record(tmpdir, forget):
+    root = tmpdir.join("state")
+    kept = record.Record("m", root=str(root))
+    kept.keep(state={"a": 1})
+    kept.close(forget)
+    assert not kept.exists()
+    assert root.check() != forget
+    if not forget:
+        assert root.listdir() == [root.join("m.json.restored")]
+    kept.keep(state={"a": 2})
+    again = record.Record("m", root=str(root))
+    assert again.state("a") == 2
+    again.close(True)
+    assert not root.check()
+
+
+def test_what_a_killed_run_left_of_a_file_is_swept_away(tmpdir):
+    tmpdir.join(".xensec-half").write("ha")
+    record.write_atomically(str(tmpdir.join("file")), b"whole", 0o600)
+    assert tmpdir.listdir() == [tmpdir.join("file")]
 
 
 def test_refuses_what_is_no_json(tmpdir):

@@ -333,8 +333,8 @@ def test_missing_and_unreadable_files(host):
 
 
 def test_a_record_it_does_not_know_stops_it(host):
-    host.state.join("xend_config.json").write('{"version": 2}', ensure=True)
-    with pytest.raises(ModuleFailed, match="version 2"):
+    host.state.join("xend_config.json").write('{"version": 3}', ensure=True)
+    with pytest.raises(ModuleFailed, match="version 3"):
         host.run(OFF)
     assert host.file.read_binary() == CONFIG and not host.restarts
 
