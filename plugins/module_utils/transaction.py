@@ -28,6 +28,9 @@ SYSTEMD = "/run/systemd/system"
 UNITS = "/etc/systemd/system"
 RC = "/etc/rcS.d"
 BOOT_FOLDER = "/var/lib/xensec/rollback"
+# How long to wait for the end of another run's transaction, and for a timer that is late, in seconds.
+PATIENCE = 90
+GRACE = 10
 BOOT_UNIT = """\
 [Unit]
 Description=Take back what was not confirmed before the boot ({name})
@@ -94,6 +97,43 @@ class Transaction(object):
                 return max(0, int(float(stream.read()) - time.time()))
         except (IOError, OSError, ValueError):
             return None
+
+    def settle(self):
+        """Wait until a change of another run is confirmed or taken back; do that where nothing is left that would."""
+        start = time.time()
+        while True:
+            try:
+                with open(self.armed) as stream:
+                    overdue = time.time() - float(stream.read())
+            except (IOError, OSError, ValueError):
+                return
+            if overdue > GRACE:
+                # Whoever armed it was killed before there was a timer.
+                self.take_back()
+                return
+            if time.time() - start - overdue > PATIENCE:
+                return
+            time.sleep(0.5)
+
+    def take_back(self):
+        """Do at once what the host would do if no confirmation came; nothing where nothing is armed."""
+        if self.remaining() is None:
+            return
+        self.module.run_command(["/bin/sh", self.script])
+        if os.path.isdir(SYSTEMD):
+            self.module.run_command(["systemctl", "stop", self.unit + ".timer"])
+
+    def clear(self):
+        """Remove all traces of what is over."""
+        if self.remaining() is not None:
+            return
+        self.disarm_boot()
+        for path in (self.undone, self.script):
+            if os.path.exists(path):
+                os.unlink(path)
+        for folder in (BOOT_FOLDER, FOLDER):
+            if os.path.isdir(folder) and not os.listdir(folder):
+                os.rmdir(folder)
 
     def refuse_another(self):
         """Fail the module while another run's change waits for its confirmation."""

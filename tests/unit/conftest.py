@@ -11,6 +11,8 @@ import os
 import sys
 import types
 
+import pytest
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PACKAGES = {
     "ansible_collections": None,
@@ -37,3 +39,12 @@ for name in sorted(PACKAGES):
 collect_ignore_glob = (
     ["plugins/filter/*", "plugins/action/*", "plugins/plugin_utils/*"] if sys.version_info < (3, 9) else []
 )
+
+
+@pytest.fixture(autouse=True)
+def own_lock(tmpdir, monkeypatch):
+    """The lock of a host is each test's own, and no test waits for a transaction of another run."""
+    from ansible_collections.xensec.hardening.plugins.module_utils import changes, transaction
+
+    monkeypatch.setattr(changes, "LOCK", str(tmpdir.join("locked", "lock")))
+    monkeypatch.setattr(transaction, "PATIENCE", 0)
