@@ -103,7 +103,7 @@ def edit(plan):
     return found
 
 
-def reopened_line(line, before, after):
+def reopened_line(line, before, after, force=False):
     """Return a line of now with what was taken away from it given back, and what others changed since kept."""
     now, old, closed = line.split(":"), before.split(":"), after.split(":")
     if not len(now) == len(old) == len(closed):
@@ -112,7 +112,7 @@ def reopened_line(line, before, after):
         became = closed[number]
         if was == became:
             continue
-        if now[number] == became:
+        if now[number] == became or (force and len(now) != 4):
             now[number] = was
         elif len(now) == 4:
             # Members came or went since: those that were taken out come back beside them.
@@ -122,7 +122,23 @@ def reopened_line(line, before, after):
     return ":".join(now)
 
 
-def reopen(pairs_by_file):
+def changed(pairs_by_file):
+    """Return (field, account) for what is neither as it was found nor as it was left by the closing."""
+    names = {"passwd": {1: "the password", 6: "the shell"}, "shadow": {1: "the password", 7: "the expiry"}}
+    found = []
+    for name in sorted(set(pairs_by_file) & set(names)):
+        data = read(accounts.etc(name)) or b""
+        lines = dict((line.split(":")[0], line.split(":")) for line in data.decode("latin-1").split("\n"))
+        for before, after in pairs_by_file[name]:
+            old, closed = before.split(":"), after.split(":")
+            now = lines.get(old[0], [])
+            for number in sorted(names[name]) if len(now) == len(old) == len(closed) else []:
+                if old[number] != closed[number] and now[number] not in (old[number], closed[number]):
+                    found.append((names[name][number], accounts.shown(old[0])))
+    return found
+
+
+def reopen(pairs_by_file, force=False):
     """Return {file: bytes} of the files with these lines given back."""
     found = {}
     for name in sorted(pairs_by_file):
@@ -136,7 +152,7 @@ def reopen(pairs_by_file):
                 lines[lines.index(after)] = before
                 continue
             key = after.split(":")[0]
-            lines = [reopened_line(line, before, after) if line.split(":")[0] == key else line for line in lines]
+            lines = [reopened_line(line, before, after, force) if line.split(":")[0] == key else line for line in lines]
         text = "\n".join(lines).encode("latin-1")
         if text != data:
             found[name] = text
@@ -178,9 +194,22 @@ def take(account, path, own):
     return taken
 
 
-def give_back(taken):
+def is_back(taken):
+    """Whether the file is there as it was, because the run that was to take it was killed, or gave it back already."""
+    path = taken["path"].encode("latin-1")
+    try:
+        if "link" in taken:
+            return os.readlink(path) == taken["link"].encode("latin-1")
+        return not os.path.islink(path) and read(path) == base64.b64decode(taken["content"])
+    except (IOError, OSError):
+        return False
+
+
+def give_back(taken, force=False):
     """Make a file again as it was. Return whether it could be: not where one of that name has come since."""
     path = taken["path"].encode("latin-1")
+    if force and os.path.lexists(path) and not os.path.isdir(path):
+        os.unlink(path)
     if "link" in taken:
         if os.path.lexists(path):
             return False

@@ -161,7 +161,10 @@ class Nftables(object):
     def clean(self):
         """Sets are part of their table here, and go with it."""
 
-    def unload(self):
+    def sources(self):
+        return [self.path]
+
+    def unload(self, clean=True):
         self.module.run_command([self.tool, "-f", "-"], data=self.removal(sorted(self.listings())), check_rc=True)
 
     def way_back(self, folder, source):
@@ -379,12 +382,20 @@ class Iptables(object):
         # The sets are not there yet: they are made when it is loaded, and not to find out whether it could be.
         self.load(dict((path, MATCH_SET.sub("", files[path])) for path in files), "--test")
 
-    def unload(self):
+    def sources(self):
+        return sorted(self.paths.values())
+
+    def unload(self, clean=True):
+        """Take our chains out of the kernel.
+
+        :arg clean: whether the sets go, too; the way back needs them.
+        """
         for tool, table in self.places():
             saved = self.saved(tool, table)
             if self.chains(saved):
                 self.restore(tool, self.removal(table, self.unhook(saved, table), self.chains(saved)))
-        self.clean()
+        if clean:
+            self.clean()
 
     def clean(self):
         """Remove our sets that no rule names any more; the kernel keeps the others."""
@@ -474,8 +485,10 @@ class Boot(object):
     def remove(self):
         if self.systemd:
             self.module.run_command(["systemctl", "disable", "--now", self.unit])
-            os.unlink(self.file())
+            if os.path.exists(self.file()):
+                os.unlink(self.file())
             self.module.run_command(["systemctl", "daemon-reload"])
         else:
-            os.unlink(self.file())
+            if os.path.exists(self.file()):
+                os.unlink(self.file())
             self.module.run_command(["update-rc.d", "-f", self.unit, "remove"])

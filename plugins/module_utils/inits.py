@@ -28,6 +28,7 @@ BUS_FOLDERS = tuple(
 )
 # The first of these that every version of the bus looks into.
 OWN_BUS_FOLDER = "/usr/local/share/dbus-1/system-services"
+BUS = "org.freedesktop.DBus"
 OWN = "# Written by xensec.hardening: "
 DROPIN = "xensec-services.conf"
 DROPIN_TEXT = (
@@ -129,6 +130,32 @@ class Init(object):
         """Return the names of the units that a process belongs to."""
         return [self.bus_pids[pid]] if pid in self.bus_pids else self.owner(pid)
 
+    def bring_back(self, units_then, given):
+        """Give units their links and files back, and start those that ran.
+
+        :arg units_then: the Former.
+        :arg given: the Undo of the files.
+        """
+        units_then.relink()
+        given.apply()
+        self.bring_back_links(units_then, given)
+        bus = [name for name in units_then.start if name.endswith(".dbus")]
+        for name in bus if self.module.get_bin_path("dbus-send") else []:
+            arguments = ["string:" + units.stem(name), "uint32:0"]
+            self.run(
+                "dbus-send",
+                *(["--system", "--print-reply", "--dest=" + BUS, "/", BUS + ".StartServiceByName"] + arguments),
+            )
+        self.start([name for name in units_then.start if name not in bus])
+
+    def bring_back_links(self, units_then, given):
+        """Have the init read its links and files again."""
+
+    def not_running(self, names):
+        """Return those of the names that do not run, and are not done either."""
+        found = dict((unit.name, unit) for unit in self.read()) if names else {}
+        return [name for name in names if name not in found or not found[name].active]
+
     def busy(self):
         """Return the names of the units that have processes of running guests."""
         return set(name for pid in sockets.pids() if guest_process(pid) for name in self.owners(pid))
@@ -174,11 +201,11 @@ def filesystems():
     return set(words[2] for words in lines if len(words) > 2 and not words[0].startswith("#"))
 
 
-def write_files(texts):
+def write_files(texts, mode=0o644):
     for path in sorted(texts):
         if not os.path.isdir(os.path.dirname(path)):
             os.makedirs(os.path.dirname(path), 0o755)
-        write_atomically(path, texts[path].encode("utf-8"), 0o644)
+        write_atomically(path, texts[path].encode("utf-8"), mode)
 
 
 # --- the bus --------------------------------------------------------------------------------------------------
@@ -301,6 +328,29 @@ class Systemd(Init):
         """Start or enable again what stays, where it went down with something else."""
         self.run("systemctl", action, "--", *names)
 
+    def bring_back_links(self, units_then, given):
+        for action, names in (("unmask", units_then.unmask), ("enable", units_then.enable)):
+            if names:
+                self.run("systemctl", action, "--", *names)
+        if units_then.touched or given.paths:
+            self.run("systemctl", "daemon-reload")
+        if any(os.path.dirname(path) == OWN_BUS_FOLDER for path in given.paths):
+            self.run("systemctl", "reload", "dbus.service")
+
+    def start(self, names):
+        if names:
+            self.run("systemctl", "start", "--", *names)
+
+    def not_running(self, names):
+        # A service that does one thing and ends is not active, and has not failed.
+        left = Init.not_running(self, names)
+        states = self.run("systemctl", "is-failed", "--", *left).split() if left else []
+        return [
+            name
+            for number, name in enumerate(left)
+            if states[number : number + 1] == ["failed"] or not name.endswith(".service")
+        ]
+
     def listener_units(self, listener):
         """Return the names of the units that have a listening socket open; of one that only systemd has, its socket unit."""
         names = [self.owners(pid) for pid in listener["pids"] if pid != 1]
@@ -365,6 +415,20 @@ class Scripts(Init):
     def start_order(self, name):
         links = [os.path.basename(path) for path in glob.glob(RUNLEVELS)]
         return ([link for link in sorted(links) if link[3:] == name] or [""])[0], name
+
+    def start(self, names):
+        for name in sorted(names, key=self.start_order):
+            self.revive([name], "start")
+
+    def bring_back_links(self, units_then, given):
+        """What runs at boot is in the links alone."""
+        for name in units_then.enable:
+            if self.module.get_bin_path("update-rc.d", opt_dirs=["/sbin", "/usr/sbin"]):
+                self.run("update-rc.d", units.stem(name), "enable")
+            elif isinstance(self, OpenRC):
+                self.run("rc-update", "add", units.stem(name))
+            else:
+                self.run("chkconfig", units.stem(name), "on")
 
     def revive(self, names, action):
         for name in names:

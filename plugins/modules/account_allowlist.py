@@ -31,6 +31,16 @@ options:
     type: str
     choices: [present, restored]
     default: present
+  force:
+    description: With O(state=restored), whether to put back also what somebody has changed since.
+    type: bool
+    default: false
+  forget:
+    description: >-
+      With O(state=restored), whether to delete the record of what was found, in place of keeping it beside its place under
+      the name C(account_allowlist.json.restored).
+    type: bool
+    default: false
   allowed:
     description: The accounts that may log in. It has to be given, and must not be empty, for O(state=present).
     type: list
@@ -94,6 +104,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+left:
+  description: What was left as it is, because somebody has changed it since.
+  returned: for O(state=restored)
+  type: list
+  elements: str
 accounts:
   description: The accounts that something could let in, by name, with what that is and what was done about it.
   returned: always
@@ -118,10 +133,11 @@ import pwd
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.xensec.hardening.plugins.module_utils import accounts as local
-from ansible_collections.xensec.hardening.plugins.module_utils import closing, sessions
+from ansible_collections.xensec.hardening.plugins.module_utils import closing, sessions, undo
+from ansible_collections.xensec.hardening.plugins.module_utils.changes import carry_out
 from ansible_collections.xensec.hardening.plugins.module_utils.control import control_connection, control_login
 from ansible_collections.xensec.hardening.plugins.module_utils.files import remove
-from ansible_collections.xensec.hardening.plugins.module_utils.record import RECORD_ROOT, Record
+from ansible_collections.xensec.hardening.plugins.module_utils.record import RECORD_ROOT, Record, sweep
 from ansible_collections.xensec.hardening.plugins.module_utils.sshd import Sshd
 from ansible_collections.xensec.hardening.plugins.module_utils.transaction import Transaction
 
@@ -173,12 +189,24 @@ class AllowList(object):
             self.patterns = Sshd(module).key_files(self.params["allowed"] + ["root"])
         self.accounts = local.local_accounts()
         self.kept = set(self.params["allowed"]) | set(["root"])
+        self.unfinished = self.read_unfinished()
         kept_accounts = [account for account in self.accounts if account.name in self.kept]
         # What these share with a closed account is theirs: a uid, a home.
         self.kept_uids = set(account.uid for account in kept_accounts)
         self.kept_keys = set(
             os.path.realpath(path) for account in kept_accounts for path in local.key_paths(account, self.patterns)
         )
+
+    def read_unfinished(self):
+        """Return the accounts that the last run closed, if it was killed before it put their files away."""
+        number = self.next_run() - 1
+        if not number or self.record.state("run/%d/files" % number) is not None:
+            return set()
+        return set(self.record.state("run/%d/closing" % number))
+
+    def expired(self, account):
+        """Whether it expires, and not by the work of a run that was killed."""
+        return account.expired and account.name not in self.unfinished
 
     def look(self):
         """Return by account its ways in, whether a service runs as it, and what is to be done."""
@@ -197,7 +225,7 @@ class AllowList(object):
             ways = []
             if account.has_password and not account.expired:
                 ways.append("password")
-            if self.keys(account, allowed, service) and not account.expired:
+            if self.keys(account, allowed, service) and not self.expired(account):
                 ways.append("key")
             if not allowed:
                 ways += self.quiet_ways(account, processes, service, first_person)
@@ -230,7 +258,7 @@ class AllowList(object):
     def quiet_ways(self, account, processes, service, first_person):
         """What runs for an account without anybody logging in."""
         ways = []
-        if account.uid >= first_person and not service and not account.expired:
+        if account.uid >= first_person and not service and not self.expired(account):
             ways += ["cron"] if local.crontabs(account) else []
             ways += ["at"] if account.uid not in self.kept_uids and local.at_jobs(account) else []
         if os.path.lexists(local.linger_file(account)):
@@ -388,15 +416,20 @@ class AllowList(object):
 
     def restore(self):
         """Give back what was taken, the last closing first."""
+        if not self.module.check_mode:
+            # Of a run that ended before its confirmation.
+            self.transaction.take_back()
         state = self.record.content("state")
-        kept, given = [], []
+        kept, given, force = [], [], self.params["force"]
         for number in range(self.next_run() - 1, 0, -1):
+            lines = state["run/%d" % number]
+            kept += ["%s of %s has been changed since" % one for one in ([] if force else closing.changed(lines))]
             if self.module.check_mode:
-                given += sorted(closing.reopen(state["run/%d" % number]))
-                given += [one["path"] for one in state.get("run/%d/files" % number, [])]
+                given += sorted(closing.reopen(lines, force))
+                given += [one["path"] for one in state.get("run/%d/files" % number, []) if not closing.is_back(one)]
                 continue
             with closing.locked():
-                contents = closing.reopen(state["run/%d" % number])
+                contents = closing.reopen(lines, force)
                 closing.write(contents)
             given += sorted(contents)
             by_name = dict((account.name, account) for account in local.local_accounts())
@@ -405,17 +438,25 @@ class AllowList(object):
                 if not account:
                     continue
                 with local.acting_as(account if one["own"] else self.root()):
-                    (given if closing.give_back(one) else kept).append(local.shown(one["path"]))
+                    if closing.is_back(one):
+                        continue
+                    if closing.give_back(one, force):
+                        given.append(local.shown(one["path"]))
+                    else:
+                        kept.append("%s has come since" % local.shown(one["path"]))
             for key in sorted(state):
-                if key.startswith("run/%d/linger/" % number) and key.split("/", 3)[3] in by_name:
-                    self.linger(by_name[key.split("/", 3)[3]], "enable")
+                account = by_name.get(key.split("/", 3)[3]) if key.startswith("run/%d/linger/" % number) else None
+                if account and not os.path.lexists(local.linger_file(account)):
+                    self.linger(account, "enable")
                     given.append(key)
         if not self.module.check_mode:
-            self.record.forget()
-        result = {"changed": bool(given), "accounts": {}, "diff": [{"before": "", "after": "\n".join(given) + "\n"}]}
-        if kept:
-            result["warnings"] = ["a file of the name has come since, so it was left: %s" % ", ".join(kept)]
-        return result
+            self.transaction.clear()
+            sweep(os.path.dirname(local.etc("passwd")))
+            if not kept:
+                self.record.close(self.params["forget"])
+        diff = [{"before": "", "after": "\n".join(given) + "\n"}]
+        result = {"changed": bool(given), "accounts": {}, "left": kept, "diff": diff if given else []}
+        return dict(result, warnings=undo.warnings(kept))
 
 
 def main():
@@ -425,6 +466,8 @@ def main():
     module = AnsibleModule(
         argument_spec={
             "state": {"type": "str", "choices": ["present", "restored"], "default": "present"},
+            "force": {"type": "bool", "default": False},
+            "forget": {"type": "bool", "default": False},
             "allowed": {"type": "list", "elements": "str", "default": []},
             "privileged_groups": {
                 "type": "list",
@@ -447,11 +490,17 @@ def main():
             msg="allowed=%s: this host has no such account, so all would be closed: name one that it has"
             % ", ".join(params["allowed"])
         )
+    module.exit_json(**work_on(module))
+
+
+def work_on(module):
+    """Do what the parameters say; return the result."""
+    waits = module.params["step"] in ("all", "load") and module.params["state"] == "present"
     try:
-        result = AllowList(module).run()
+        # What is found is only true while nobody else changes it.
+        return carry_out(module, lambda: AllowList(module).run(), [Transaction(module, "accounts")] if waits else ())
     except closing.Busy as error:
         module.fail_json(msg="%s, so nothing was changed: run this again later" % error)
-    module.exit_json(**result)
 
 
 if __name__ == "__main__":

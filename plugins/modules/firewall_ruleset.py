@@ -29,10 +29,24 @@ options:
     type: str
     required: true
   state:
-    description: V(absent) takes the ruleset out of the kernel and away from the boot, and takes back what it registered.
+    description:
+      - V(absent) takes the ruleset out of the kernel and away from the boot, and takes back what it registered.
+      - V(restored) does that as well, and puts the files back that were there before the first change. With
+        O(confirm_timeout) it is a transaction, too. Chains of iptables that end in accept go ahead of the host's other
+        rules, and without them those may reject the operator.
     type: str
-    choices: [present, absent]
+    choices: [present, absent, restored]
     default: present
+  force:
+    description: With O(state=restored), whether to remove also files that somebody has changed since.
+    type: bool
+    default: false
+  forget:
+    description: >-
+      With O(state=restored), whether to delete the record of what was found, in place of keeping it in
+      C(/var/lib/xensec/firewall_NAME.json.restored).
+    type: bool
+    default: false
   backend:
     description: The packet filter to use; V(auto) takes nftables where C(nft) works, else iptables.
     type: str
@@ -141,6 +155,11 @@ undone:
   description: Whether the host took the last change back, for want of a confirmation.
   returned: for the step V(status)
   type: bool
+left:
+  description: What was left as it is, because somebody has changed it since.
+  returned: for O(state=restored)
+  type: list
+  elements: str
 reasons:
   description: Why something was, or in check mode would be, changed.
   returned: always
@@ -149,12 +168,14 @@ reasons:
   sample: ["the ruleset differs"]
 """
 
+import glob
 import json
 import os
 import re
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.xensec.hardening.plugins.module_utils import firewall
+from ansible_collections.xensec.hardening.plugins.module_utils import firewall, undo
+from ansible_collections.xensec.hardening.plugins.module_utils.changes import carry_out
 from ansible_collections.xensec.hardening.plugins.module_utils.control import control_connection
 from ansible_collections.xensec.hardening.plugins.module_utils.record import RECORD_ROOT, Record, write_atomically
 from ansible_collections.xensec.hardening.plugins.module_utils.transaction import FOLDER, Transaction
@@ -171,12 +192,13 @@ class Ruleset(object):
     def __init__(self, module, name, params):
         self.module, self.name, self.params = module, name, params
         self.boot = firewall.Boot(module, name)
+        self.record = Record("firewall_" + name, root=STATE_FOLDER)
         self.transaction = Transaction(module, "firewall-" + name)
         # The kernel prints a ruleset in words of its own: what it printed right after the load is what to compare with.
         self.loaded_path = os.path.join(STATE_FOLDER, "firewall_%s.loaded" % name)
         self.wanted_path = os.path.join(firewall.CONFIGURATION, name + ".json")
         hook = params["hook"]
-        if params.get("state") == "absent":
+        if params.get("state") in ("absent", "restored"):
             # Where it is to be taken away from, nobody has to remember.
             hook = self.read_json(self.wanted_path).get("hook", hook)
         self.backends = {}
@@ -263,32 +285,39 @@ class Ruleset(object):
                 self.module.fail_json(msg="the confirmation came too late, the host has taken the rules back")
             result["changed"] = True
         elif work["reload"]:
-            Record("firewall_" + self.name, root=STATE_FOLDER).keep(
-                files=sorted(files) + [self.boot.file(), self.wanted_path]
-            )
+            self.keep(work)
             if step == "load" and timeout:
-                self.arm(work, timeout)
+                self.arm([backend], timeout)
             backend.load(files)
             if step == "load" and timeout:
                 return dict(result, pending=True, confirm_timeout=timeout, control=control_connection())
         self.persist(work)
         return result
 
-    def arm(self, work, timeout):
-        """Have the host bring back what it holds now, in this back end and in one that is about to be left."""
+    def keep(self, work):
+        writes = dict((path, work["files"][path].encode("utf-8")) for path in work["files"])
+        writes[self.boot.file()] = work["boot_text"].encode("utf-8")
+        writes[self.wanted_path] = self.as_json(work["wanted"])
+        self.record.keep(writes=writes)
+
+    def arm(self, backends, timeout):
+        """Have the host bring back what it holds now, in back ends that are about to be changed."""
         if not os.path.isdir(FOLDER):
             os.makedirs(FOLDER, 0o700)
-        backend = work["backend"]
-        source = dict((path, firewall.read(path)) for path in work["files"])
-        # With the other back end, or after a change behind the module's back, the files are not what the kernel holds.
-        unchanged = all(source.values()) and backend.listing() == self.read_json(self.loaded_path).get("listing")
-        files, commands = backend.way_back(FOLDER, source if unchanged else None)
-        for path in files:
-            write_atomically(path, files[path].encode("utf-8"), 0o600)
-        self.transaction.arm(commands, timeout)
+        commands = []
+        for backend in backends:
+            source = dict((path, firewall.read(path)) for path in backend.sources())
+            # With the other back end, or after a change behind the module's back, the files are not what the kernel holds.
+            unchanged = all(source.values()) and backend.listing() == self.read_json(self.loaded_path).get("listing")
+            files, back = backend.way_back(FOLDER, source if unchanged else None)
+            for path in files:
+                write_atomically(path, files[path].encode("utf-8"), 0o600)
+            commands.append(back)
+        self.transaction.arm("\n".join(commands), timeout)
 
     def persist(self, work):
         """Have the boot load it, and write down what the kernel holds now."""
+        self.keep(work)
         # Only now, so that the ports are guarded all the time.
         if work["former"] in self.backends:
             self.backends[work["former"]].unload()
@@ -305,14 +334,20 @@ class Ruleset(object):
         self.write_json(self.loaded_path, {"backend": chosen, "listing": work["backend"].listing()})
 
     @staticmethod
-    def write_json(path, content):
-        write_atomically(path, (json.dumps(content, indent=1, sort_keys=True) + "\n").encode("utf-8"), 0o600)
+    def as_json(content):
+        return (json.dumps(content, indent=1, sort_keys=True) + "\n").encode("utf-8")
 
-    def absent(self):
-        files = [
+    def write_json(self, path, content):
+        write_atomically(path, self.as_json(content), 0o600)
+
+    def sources(self):
+        return [
             os.path.join(firewall.CONFIGURATION, self.name + ending)
             for ending in (".nft", ".iptables", ".ip6tables", ".ipset", ".json")
         ]
+
+    def absent(self):
+        files = self.sources()
         diff = [
             {"before_header": path, "after_header": path, "before": firewall.read(path), "after": ""}
             for path in files[:4]
@@ -330,6 +365,81 @@ class Ruleset(object):
                 else:
                     os.unlink(path)
         return {"changed": bool(reasons), "backend": held[0] if held else "", "reasons": reasons, "diff": diff}
+
+    def restored(self, step, timeout):
+        """Take the ruleset away, and put back what was in the place of its files."""
+        if step == "status":
+            return {"changed": False, "undone": self.transaction.was_undone()}
+        if step == "confirm" and not self.transaction.confirm():
+            self.module.fail_json(msg="the confirmation came too late, the host has put the rules back")
+        if step != "confirm" and not self.module.check_mode:
+            # Of a run that ended before its confirmation: its rules go, not those from before.
+            self.transaction.take_back()
+        given, unknown = self.undo(), [path for path in self.sources() if os.path.exists(path)]
+        unknown = [path for path in unknown if not self.record.file(path)]
+        held = [name for name in sorted(self.backends) if self.backends[name].listing()]
+        reasons = ["%s is not as it was" % path for path in given.paths] + ["%s is there" % path for path in unknown]
+        reasons += ["%s holds it" % name for name in held]
+        result = {
+            "changed": bool(reasons or step == "confirm"),
+            "backend": held[0] if held else "",
+            "reasons": reasons,
+            "diff": [item for item in given.diff() if item["before_header"] != self.wanted_path],
+            "left": given.left,
+            "warnings": undo.warnings(given.left) + self.changed_in_kernel(held),
+        }
+        if self.module.check_mode:
+            return result
+        timeout = timeout if step == "load" else 0
+        if held and timeout:
+            self.arm([self.backends[name] for name in held], timeout)
+        for name in held:
+            self.backends[name].unload(clean=not timeout)
+        if held and timeout:
+            return dict(result, pending=True, confirm_timeout=timeout, control=control_connection())
+        self.put_back(given, unknown)
+        return result
+
+    def undo(self):
+        """Return the Undo of the ruleset's own files; the ones of registrations are Registrations' own."""
+        recorded = [path for path in self.record.content("files") if not path.startswith(REGISTRATIONS + "/")]
+        given = undo.Undo(self.record, self.params["force"], recorded)
+        # What has the boot load the ruleset goes with it in any case: without its rules it would fail.
+        for path in (self.boot.file(), self.wanted_path):
+            said = given.changed_since(path)
+            if said in given.left:
+                given.left.remove(said)
+                given.paths.append(path)
+        return given
+
+    def changed_in_kernel(self, held):
+        loaded = self.read_json(self.loaded_path)
+        name = loaded.get("backend")
+        if name in held and self.backends[name].listing() != loaded.get("listing"):
+            return ["the rules had been changed in the kernel since they were loaded; they go all the same"]
+        return []
+
+    def put_back(self, given, unknown):
+        if os.path.exists(self.boot.file()) or self.boot.enabled():
+            self.boot.remove()
+        given.apply()
+        for path in unknown + [self.loaded_path]:
+            if os.path.exists(path):
+                os.unlink(path)
+        for name in sorted(self.backends):
+            self.backends[name].clean()
+        self.finish(given)
+
+    def finish(self, given):
+        """Remove what is left of the ruleset's files."""
+        for name in sorted(self.backends):
+            path = os.path.join(FOLDER, os.path.basename(self.backends[name].sources()[0]))
+            for leftover in glob.glob(os.path.splitext(path)[0] + ".*.before*"):
+                os.unlink(leftover)
+        self.transaction.clear()
+        given.tidy()
+        if not given.left:
+            self.record.close(self.params["forget"])
 
 
 class Registrations(object):
@@ -371,11 +481,12 @@ class Registrations(object):
             return
         if name not in after:
             os.unlink(path)
+            undo.remove_folders(undo.OWN_FOLDERS)
             return
+        Record("firewall_" + name, root=STATE_FOLDER).keep(writes={path: Ruleset.as_json(after[name])})
         if not os.path.isdir(REGISTRATIONS):
             os.makedirs(REGISTRATIONS, 0o755)
-        Record("firewall_" + name, root=STATE_FOLDER).keep(files=[path])
-        Ruleset.write_json(path, after[name])
+        write_atomically(path, Ruleset.as_json(after[name]), 0o600)
 
 
 def main():
@@ -383,7 +494,9 @@ def main():
     module = AnsibleModule(
         argument_spec={
             "name": {"type": "str", "required": True},
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "state": {"type": "str", "choices": ["present", "absent", "restored"], "default": "present"},
+            "force": {"type": "bool", "default": False},
+            "forget": {"type": "bool", "default": False},
             "backend": {"type": "str", "choices": ["auto", "nftables", "iptables"], "default": "auto"},
             "nftables": {"type": "str", "default": ""},
             "iptables": {"type": "list", "elements": "str", "default": []},
@@ -402,19 +515,32 @@ def main():
     timeout = params["confirm_timeout"]
     if timeout and not 10 <= timeout <= 3600:
         module.fail_json(msg="confirm_timeout=%d: give 10 to 3600 seconds, or 0 for no transaction" % timeout)
-    ruleset = Ruleset(module, params["name"], params)
-    registrations = Registrations(module)
+    try:
+        ruleset = Ruleset(module, params["name"], params)
+    except ValueError as error:
+        module.fail_json(msg="%s. Nothing was changed" % error)
+    armed = [ruleset.transaction] + [Transaction(module, "firewall-" + DOM0)] * bool(params["registers"])
+    waits = params["step"] in ("all", "load") and params["state"] == "present"
+    result = carry_out(module, lambda: work_on(ruleset, params), armed if waits else ())
+    module.exit_json(**result)
+
+
+def work_on(ruleset, params):
+    """Do what the parameters say; return the result."""
+    registrations = Registrations(ruleset.module)
     own_rules = params["nftables"] or params["iptables"] or params["ip6tables"]
     if params["state"] == "absent":
         result = ruleset.absent()
+    elif params["state"] == "restored":
+        result = ruleset.restored(params["step"], params["confirm_timeout"])
     elif own_rules or not params["registers"]:
         registered = registrations.all() if params["name"] == DOM0 else {}
-        result = ruleset.present(registered, params["step"], timeout)
+        result = ruleset.present(registered, params["step"], params["confirm_timeout"])
     else:
         result = {"changed": False, "backend": "", "reasons": [], "diff": []}
     if params["name"] != DOM0 and params["step"] in ("all", "load"):
         registrations.update(params["name"], params["registers"] if params["state"] == "present" else None, result)
-    module.exit_json(**result)
+    return result
 
 
 if __name__ == "__main__":

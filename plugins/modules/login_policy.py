@@ -28,6 +28,16 @@ options:
     type: str
     choices: [present, restored]
     default: present
+  force:
+    description: With O(state=restored), whether to put back also what somebody has changed since.
+    type: bool
+    default: false
+  forget:
+    description: >-
+      With O(state=restored), whether to delete the record of what was found, in place of keeping it beside its place under
+      the name C(login_policy.json.restored).
+    type: bool
+    default: false
   files:
     description: Files that are ours as a whole.
     type: list
@@ -105,6 +115,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+left:
+  description: What was left as it is, because somebody has changed it since.
+  returned: for O(state=restored)
+  type: list
+  elements: str
 reasons:
   description: Why something was, or in check mode would be, changed.
   returned: always
@@ -121,7 +136,8 @@ import re
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.text.converters import to_bytes
-from ansible_collections.xensec.hardening.plugins.module_utils import files, sshd
+from ansible_collections.xensec.hardening.plugins.module_utils import files, sshd, undo
+from ansible_collections.xensec.hardening.plugins.module_utils.changes import carry_out
 from ansible_collections.xensec.hardening.plugins.module_utils.control import control_connection, control_login
 from ansible_collections.xensec.hardening.plugins.module_utils.record import RECORD_ROOT, Record
 from ansible_collections.xensec.hardening.plugins.module_utils.transaction import Transaction
@@ -139,6 +155,7 @@ class LoginPolicy(object):
         self.transaction = Transaction(module, "login-policy")
         self.record = Record("login_policy", root=STATE_FOLDER)
         self.before, self.after, self.modes = {}, {}, {}
+        self.left, self.given = [], None
 
     def wanted(self):
         """Fill in what the files are to hold; None is for no file."""
@@ -155,20 +172,32 @@ class LoginPolicy(object):
 
     def recorded(self):
         """Fill in what the files held at first; of others' files only our block goes."""
+        given = undo.Undo(self.record, self.params["force"])
+        self.left = list(given.left)
         for path in sorted(self.record.content("files")):
             self.before[path] = now = files.read(path)
-            if now is not None and files.without_block(now) != now:
+            original = self.record.original(path)
+            if now is not None and files.without_block(now) not in (now, original):
                 self.after[path] = files.without_block(now)
-            else:
-                self.after[path] = self.record.original(path)
+                # Nothing is lost that somebody else has put there.
+                self.left = [said for said in self.left if said != given.changed_since(path)]
+            elif given.changed_since(path) not in given.left:
+                self.after[path] = original
+        self.given = given
 
     def differing(self):
-        return [path for path in sorted(self.after) if self.before[path] != self.after[path]]
+        found = set(path for path in self.after if self.before[path] != self.after[path])
+        if self.given:
+            # Those of which only owner, mode or lists differ.
+            found |= set(path for path in self.given.paths if path in self.after)
+        return sorted(found)
 
     def write(self, contents):
         for path in sorted(contents):
             if contents[path] is None:
                 files.remove(path)
+            elif self.given and contents[path] == self.record.original(path):
+                files.put_back(path, self.record.file(path))
             else:
                 files.rewrite(path, contents[path], self.modes.get(path, 0o644))
 
@@ -221,9 +250,12 @@ class LoginPolicy(object):
         if self.params["step"] == "confirm":
             if not self.transaction.confirm():
                 self.module.fail_json(msg="the confirmation came too late, the host has taken the change back")
-            return {"changed": True}
+            return dict(self.close(), changed=True)
         restoring = self.params["state"] == "restored"
         if restoring:
+            if not self.module.check_mode:
+                # Of a run that ended before its confirmation.
+                self.transaction.take_back()
             self.recorded()
         else:
             self.wanted()
@@ -233,20 +265,34 @@ class LoginPolicy(object):
             "reasons": ["%s differs" % path for path in changed],
             "diff": [self.difference(path) for path in changed],
         }
+        if restoring:
+            result.update(left=self.left, warnings=undo.warnings(self.left))
         if self.module.check_mode:
             return result
-        timeout = self.params["confirm_timeout"] if self.params["step"] == "load" and not restoring else 0
+        timeout = self.params["confirm_timeout"] if self.params["step"] == "load" else 0
         if changed:
             self.apply(changed, timeout)
         elif not restoring:
             error = self.wrong()
             if error:
                 self.module.fail_json(msg="nothing was changed, but it is not in effect: " + error)
-        if restoring:
-            self.record.forget()
-        if changed and timeout:
+        if not (changed and timeout):
+            self.close()
+        else:
             result.update(pending=True, confirm_timeout=timeout, control=control_connection(), login=control_login())
         return result
+
+    def close(self):
+        """After a restore that is whole, end the record and remove what is left beside it; return what was left."""
+        if self.params["state"] != "restored":
+            return {}
+        if self.given is None:
+            self.recorded()
+        self.transaction.clear()
+        self.given.tidy()
+        if not self.left:
+            self.record.close(self.params["forget"])
+        return {"left": self.left}
 
     def difference(self, path):
         return {
@@ -260,7 +306,7 @@ class LoginPolicy(object):
         """Write the files, and have sshd read them if all is well with them; else put them back."""
         restoring = self.params["state"] == "restored"
         if not restoring:
-            self.record.keep(files=changed)
+            self.record.keep(writes=dict((path, self.after[path]) for path in changed))
         if timeout:
             self.arm(changed, timeout)
         self.write(dict((path, self.after[path]) for path in changed))
@@ -281,6 +327,8 @@ def main():
     module = AnsibleModule(
         argument_spec={
             "state": {"type": "str", "choices": ["present", "restored"], "default": "present"},
+            "force": {"type": "bool", "default": False},
+            "forget": {"type": "bool", "default": False},
             "files": {
                 "type": "list",
                 "elements": "dict",
@@ -300,7 +348,12 @@ def main():
     for item in module.params["files"] + module.params["blocks"]:
         if not re.match(r"/[A-Za-z0-9_./-]+\Z", item["path"]):
             module.fail_json(msg="path=%r: give an absolute path of plain letters" % item["path"])
-    module.exit_json(**LoginPolicy(module).run())
+    try:
+        policy = LoginPolicy(module)
+    except ValueError as error:
+        module.fail_json(msg="%s. Nothing was changed" % error)
+    waits = module.params["step"] in ("all", "load") and module.params["state"] == "present"
+    module.exit_json(**carry_out(module, policy.run, [policy.transaction] if waits else ()))
 
 
 if __name__ == "__main__":

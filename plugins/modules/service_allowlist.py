@@ -26,12 +26,30 @@ description:
   - What it found of a unit is recorded below C(/var/lib/xensec) before the unit is first changed.
   - After that it looks at every listening socket, TCP and UDP, and returns those that belong to no unit that stays.
 options:
+  state:
+    description:
+      - V(present) stops, disables and masks what is not kept.
+      - V(restored) puts back what was recorded before. The units are unmasked, enabled and disabled by the very links they
+        had, and those that ran are started. Purged packages do not come back, which is warned about.
+    type: str
+    choices: [present, restored]
+    default: present
+  force:
+    description: With O(state=restored), whether to put back also what somebody has changed since.
+    type: bool
+    default: false
+  forget:
+    description: >-
+      With O(state=restored), whether to delete the record of what was found, in place of keeping it beside its place under
+      the name C(service_allowlist.json.restored).
+    type: bool
+    default: false
   keep:
     description:
       - What stays, and why. A pattern without a suffix such as C(.socket) means the units of every kind with that name.
+      - Needed for O(state=present).
     type: list
     elements: dict
-    required: true
     suboptions: &entry
       patterns:
         description: Names of units, or shell patterns for them.
@@ -129,7 +147,7 @@ EXAMPLES = r"""
 RETURN = r"""
 services:
   description: Every unit that was decided on.
-  returned: success
+  returned: for O(state=present)
   type: dict
   contains:
     stays:
@@ -150,19 +168,29 @@ services:
   sample:
     ssh.service: {stays: true, reason: the operator's way in, protected: true, active: true, state: enabled}
     rpcbind.socket: {stays: false, reason: nothing that stays needs it, protected: false, active: true, state: enabled}
+started:
+  description: The units that were started again.
+  returned: for O(state=restored)
+  type: list
+  elements: str
+left:
+  description: What was left as it is, because somebody has changed it since, or would not start.
+  returned: for O(state=restored)
+  type: list
+  elements: str
 stopped:
   description: The units that were stopped, in check mode those that would be. No other stop is issued.
-  returned: success
+  returned: for O(state=present)
   type: list
   elements: str
 disabled:
   description: The units that were disabled.
-  returned: success
+  returned: for O(state=present)
   type: list
   elements: str
 masked:
   description: The units that were masked.
-  returned: success
+  returned: for O(state=present)
   type: list
   elements: str
 blocked:
@@ -170,17 +198,17 @@ blocked:
     - Units whose own file is in C(/etc/systemd/system), which cannot be masked; a drop-in keeps them from starting.
     - Services that only the message bus knows of, by their bus name with C(.dbus); a file that goes before theirs keeps
       the bus from starting them.
-  returned: success
+  returned: for O(state=present)
   type: list
   elements: str
 purged:
   description: The packages that were removed.
-  returned: success
+  returned: for O(state=present)
   type: list
   elements: str
 listeners:
   description: What listens afterwards, in check mode and with O(action=report) now.
-  returned: success
+  returned: for O(state=present)
   type: list
   elements: dict
   contains:
@@ -206,20 +234,24 @@ listeners:
 strays:
   description: >-
     Those of the listeners that belong to no unit that stays, in words. In check mode, those that no stop would end.
-  returned: success
+  returned: for O(state=present)
   type: list
   elements: str
 """
 
+import glob
 import os
 import re
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.xensec.hardening.plugins.module_utils import inits, record, sockets, units
+from ansible_collections.xensec.hardening.plugins.module_utils import former, inits, record, sockets, undo, units
+from ansible_collections.xensec.hardening.plugins.module_utils.changes import carry_out
 
 PRESET = "/etc/systemd/system-preset/00-xensec.preset"
 POLICY = "/usr/sbin/policy-rc.d"
+# What Debian's insserv works out from the links.
+INIT_ORDER = "/etc/init.d/.depend.*"
 # How long services may take to be gone, in seconds, beyond what stopping them waited for.
 PATIENCE = 10
 POLICY_TEXT = """\
@@ -446,12 +478,45 @@ def settle(module, host, verdicts, before, mask):
     return warnings
 
 
-def keep_record(found, wanted, texts):
+def keep_record(host, found, wanted, texts, packages):
     touched = set(wanted.stop + wanted.disable + wanted.mask + wanted.block + wanted.bus)
-    state = dict(
-        ("unit " + unit.name, {"active": unit.active, "state": unit.state}) for unit in found if unit.name in touched
+    links = former.all_links() if touched else {}
+    state = dict(("unit " + unit.name, former.describe(unit, links)) for unit in found if unit.name in touched)
+    state.update(("purged " + name, True) for name in packages)
+    record.Record("service_allowlist", root=record.RECORD_ROOT).keep(
+        files=[] if host.masks else glob.glob(INIT_ORDER),
+        state=state,
+        writes=dict((path, texts[path].encode("utf-8")) for path in texts),
     )
-    record.Record("service_allowlist", root=record.RECORD_ROOT).keep(files=sorted(texts), state=state)
+
+
+def restored(module, host):
+    """Put back what was recorded; return the result."""
+    params, kept = module.params, record.Record("service_allowlist", root=record.RECORD_ROOT)
+    if not kept.exists():
+        return {"changed": False, "started": [], "left": []}
+    state = kept.content("state")
+    recorded = dict((key[len("unit ") :], value) for key, value in state.items() if key.startswith("unit "))
+    purged = sorted(key[len("purged ") :] for key in state if key.startswith("purged "))
+    given = undo.Undo(kept, params["force"])
+    units_then = former.Former(recorded, dict((unit.name, unit) for unit in host.read()), params["force"])
+    result = {"changed": bool(given.paths or units_then.touched), "started": units_then.start}
+    result["left"] = given.left + units_then.left
+    result["warnings"] = ["these packages were purged, and do not come back: %s" % ", ".join(purged)] if purged else []
+    if module._diff and result["changed"]:
+        headers = {"before_header": "units", "after_header": "units"}
+        changes = dict(headers, before=units_then.in_words(True), after=units_then.in_words(False))
+        result["diff"] = [changes] * bool(units_then.touched) + given.diff()
+    if not module.check_mode:
+        host.bring_back(units_then, given)
+        result["left"] += [
+            "%s did not start again: see what its log says" % name for name in host.not_running(units_then.start)
+        ]
+        given.tidy()
+        if not result["left"]:
+            kept.close(params["forget"])
+    result["warnings"] += undo.warnings(result["left"])
+    return result
 
 
 def diff(found, wanted, texts):
@@ -498,7 +563,10 @@ def entry_spec():
 def main():
     module = AnsibleModule(
         argument_spec={
-            "keep": dict(entry_spec(), required=True),
+            "state": {"type": "str", "choices": ["present", "restored"], "default": "present"},
+            "force": {"type": "bool", "default": False},
+            "forget": {"type": "bool", "default": False},
+            "keep": entry_spec(),
             "keep_without_timers": dict(entry_spec(), default=[]),
             "wanted": {"type": "list", "elements": "str", "default": []},
             "stop": {"type": "list", "elements": "str", "default": []},
@@ -507,9 +575,9 @@ def main():
             "kernel_ports": {"type": "list", "elements": "str", "default": []},
             "purge_packages": {"type": "list", "elements": "str", "default": []},
         },
+        required_if=[("state", "present", ["keep"])],
         supports_check_mode=True,
     )
-    params = module.params
     module.run_command_environ_update = {
         "LANG": "C",
         "LC_ALL": "C",
@@ -518,7 +586,13 @@ def main():
         # Seconds that systemctl waits for an answer; it takes 25 by itself, too few for a busy host.
         "SYSTEMD_BUS_TIMEOUT": "120",
     }
-    host = inits.detect(module)
+    work = restored if module.params["state"] == "restored" else present
+    module.exit_json(**carry_out(module, lambda: work(module, inits.detect(module))))
+
+
+def present(module, host):
+    """Keep what the policy needs, and have the rest gone; return the result."""
+    params = module.params
     mask, report = params["action"] == "mask", params["action"] == "report"
     entries = params["keep"] + ([] if host.timers else params["keep_without_timers"])
     found = host.read()
@@ -571,21 +645,18 @@ def main():
     act = changed and not module.check_mode
     if act:
         try:
-            keep_record(found, wanted, texts)
+            keep_record(host, found, wanted, texts, packages)
         except (IOError, OSError, ValueError) as error:
             module.fail_json(msg="what was found could not be recorded, so nothing was changed: %s" % error)
-        inits.write_files(dict((path, texts[path]) for path in texts if path in (PRESET, POLICY)))
-        if POLICY in texts:
-            os.chmod(POLICY, 0o755)
+        inits.write_files(dict((path, texts[path]) for path in texts if path == PRESET))
+        inits.write_files(dict((path, texts[path]) for path in texts if path == POLICY), 0o755)
         if wanted:
             host.apply(found, wanted)
             warnings += settle(module, host, verdicts, found, mask)
         if packages:
             purge(module, packages)
     result["listeners"], result["strays"] = find_strays(module, host, verdicts, going=not act and bool(wanted))
-    for warning in warnings:
-        module.warn(warning)
-    module.exit_json(**result)
+    return dict(result, warnings=warnings)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,16 @@ options:
     type: str
     choices: [present, restored]
     default: present
+  force:
+    description: With O(state=restored), whether to put back also what somebody has changed since.
+    type: bool
+    default: false
+  forget:
+    description: >-
+      With O(state=restored), whether to delete the record of what was found, in place of keeping it beside its place under
+      the name C(sysctl_NAME.json.restored).
+    type: bool
+    default: false
   settings:
     description: The settings, in the order they are written.
     type: list
@@ -77,6 +87,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+left:
+  description: What was left as it is, because somebody has changed it since.
+  returned: for O(state=restored)
+  type: list
+  elements: str
 settings:
   description: >-
     By key its value as found, and its state: V(set) and V(held) are in effect, V(absent) is unknown to the kernel,
@@ -94,8 +109,9 @@ import re
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.text.converters import to_bytes
-from ansible_collections.xensec.hardening.plugins.module_utils import files, sysctl
-from ansible_collections.xensec.hardening.plugins.module_utils.record import RECORD_ROOT, Record
+from ansible_collections.xensec.hardening.plugins.module_utils import files, sysctl, undo
+from ansible_collections.xensec.hardening.plugins.module_utils.changes import carry_out
+from ansible_collections.xensec.hardening.plugins.module_utils.record import RECORD_ROOT, Record, digest
 
 PROC = "/proc"
 FOLDER = "/etc/sysctl.d"
@@ -161,7 +177,9 @@ class Settings(object):
         path, before = self.path, files.read(self.path)
         pending = [(item["key"], value) for item, value in self.wanted if self.report[item["key"]]["state"] == "set"]
         if not self.module.check_mode and (pending or self.text() != before):
-            self.record.keep(files=[path], state=dict((key, self.report[key]["found"]) for key, dummy in pending))
+            writes = dict(("sysctl " + key, to_bytes(value)) for key, value in pending)
+            writes[path] = self.text()
+            self.record.keep(state=dict((key, self.report[key]["found"]) for key, dummy in pending), writes=writes)
             for key, value in pending:
                 refused = sysctl.put(key, value)
                 if refused:
@@ -169,6 +187,8 @@ class Settings(object):
                     self.report[key].update(state="refused", why=refused)
                     self.wanted = [one for one in self.wanted if one[0]["key"] != key]
             if self.text() is not None and self.text() != before:
+                # Once more: what the kernel refused is not in it.
+                self.record.keep(writes={path: self.text()})
                 files.rewrite(path, self.text())
             elif self.text() is None:
                 files.remove(path)
@@ -183,27 +203,34 @@ class Settings(object):
 
     def restored(self):
         path, before, recorded = self.path, files.read(self.path), self.record.content("state")
-        after = self.record.original(path) if self.record.file(path) else before
-        stuck = []
+        given = undo.Undo(self.record, self.params["force"])
+        after = self.record.original(path) if path in given.paths else before
+        left, stuck = list(given.left), []
         for key in sorted(recorded):
             found = sysctl.get(key)
             if found in (None, recorded[key]):
                 continue
+            if self.record.is_foreign("sysctl " + key, digest(to_bytes(found))) and not self.params["force"]:
+                left.append("%s has been set to %s since" % (key, found))
+                continue
             refused = "" if self.module.check_mode else sysctl.put(key, recorded[key])
             self.report[key] = {"found": found, "state": "refused" if refused else "set", "why": refused}
             stuck += ["%s stays %s until the next boot: %s" % (key, found, refused)] if refused else []
+        changed = bool(given.paths) or any(entry["state"] == "set" for entry in self.report.values())
         if not self.module.check_mode:
-            if self.record.file(path):
-                files.put_back(path, self.record.file(path))
-            self.record.forget()
-        changed = after != before or any(entry["state"] == "set" for entry in self.report.values())
-        return dict(self.result(changed, before, after), warnings=stuck)
+            given.apply()
+            given.tidy()
+            if not left:
+                self.record.close(self.params["forget"])
+        return dict(self.result(changed, before, after), warnings=stuck + undo.warnings(left), left=left)
 
 
 def main():
     module = AnsibleModule(
         argument_spec={
             "state": {"type": "str", "choices": ["present", "restored"], "default": "present"},
+            "force": {"type": "bool", "default": False},
+            "forget": {"type": "bool", "default": False},
             "name": {"type": "str", "required": True},
             "settings": {
                 "type": "list",
@@ -222,8 +249,12 @@ def main():
     )
     if not re.match(r"[a-z][a-z0-9]{0,11}\Z", module.params["name"]):
         module.fail_json(msg="name=%r: give up to 12 lower-case letters and digits" % module.params["name"])
-    settings = Settings(module)
-    module.exit_json(**(settings.present() if module.params["state"] == "present" else settings.restored()))
+    try:
+        settings = Settings(module)
+    except ValueError as error:
+        module.fail_json(msg="%s. Nothing was changed" % error)
+    work = settings.present if module.params["state"] == "present" else settings.restored
+    module.exit_json(**carry_out(module, work))
 
 
 if __name__ == "__main__":

@@ -34,6 +34,23 @@ attributes:
     platforms: posix
     support: full
 options:
+  state:
+    description:
+      - V(present) sets the options.
+      - V(restored) puts the file back as it was before the first change, and restarts xend as O(restart) says.
+    type: str
+    choices: [present, restored]
+    default: present
+  force:
+    description: With O(state=restored), whether to put back also what somebody has changed since.
+    type: bool
+    default: false
+  forget:
+    description: >-
+      With O(state=restored), whether to delete the record of what was found, in place of keeping it beside its place under
+      the name C(xend_config.json.restored).
+    type: bool
+    default: false
   path:
     description:
       - The configuration file. It must exist.
@@ -47,8 +64,8 @@ options:
         nested as in the example for C(xen-api-server).
       - V(null) removes the option, so that xend's own default holds.
       - Strings are given as xend is to read them; the module quotes and escapes them.
+      - Needed for O(state=present).
     type: dict
-    required: true
   backup:
     description: Whether to keep a copy of the file, with a time stamp in its name, before it is changed.
     type: bool
@@ -100,17 +117,22 @@ before:
   description: >-
     What xend read for each of the options given before the run; null for no value, a mask for C(vncpasswd).
   type: dict
-  returned: success
+  returned: for O(state=present)
   sample:
     xend-relocation-port: "8002"
     xend-relocation-server: "yes"
 after:
   description: What xend reads for each of them after the run. In check mode, what it would.
   type: dict
-  returned: success
+  returned: for O(state=present)
   sample:
     xend-relocation-port: "8002"
     xend-relocation-server: "no"
+left:
+  description: What was left as it is, because somebody has changed it since.
+  returned: for O(state=restored)
+  type: list
+  elements: str
 restarted:
   description: Whether xend was restarted. In check mode, whether it would be.
   type: bool
@@ -130,7 +152,8 @@ import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.text.converters import to_bytes, to_text
-from ansible_collections.xensec.hardening.plugins.module_utils import record, service, sxp
+from ansible_collections.xensec.hardening.plugins.module_utils import files, record, service, sxp, undo
+from ansible_collections.xensec.hardening.plugins.module_utils.changes import carry_out
 
 STATE_FOLDER = record.RECORD_ROOT
 MARKER = "xend_config.restart-pending"
@@ -259,7 +282,8 @@ def mark(module, content):
     path = os.path.join(STATE_FOLDER, MARKER)
     try:
         if content is None:
-            os.unlink(path)
+            if os.path.exists(path):
+                os.unlink(path)
             return
         if not os.path.isdir(STATE_FOLDER):
             os.makedirs(STATE_FOLDER, 0o700)
@@ -272,7 +296,7 @@ def store(module, path, text, due):
     """Record the original, then replace it; due tells whether to note first that a restart must follow."""
     backup = {}
     try:
-        record.Record("xend_config", root=STATE_FOLDER).keep(files=[path])
+        record.Record("xend_config", root=STATE_FOLDER).keep(writes={path: text.encode("latin-1")})
         if module.params["backup"]:
             backup = {"backup_file": module.backup_local(path)}
         if due:
@@ -305,20 +329,23 @@ def pending():
         return b""
 
 
-def main():
-    module = AnsibleModule(
-        argument_spec={
-            "path": {"type": "path", "default": "/etc/xen/xend-config.sxp"},
-            "options": {"type": "dict", "required": True},
-            "backup": {"type": "bool", "default": False},
-            "restart": {"type": "str", "choices": ["never", "changed", "always"], "default": "changed"},
-            "service": {"type": "str", "default": "xend"},
-        },
-        supports_check_mode=True,
-    )
-    options, policy, name = module.params["options"], module.params["restart"], module.params["service"]
-    # The arguments come back in the result, too.
-    module.params["options"] = dict((key, MASK if key in SECRETS else options[key]) for key in options)
+def plan_restart(module, changed):
+    """Return whether xend is to be restarted, and what the marker of a run before this one says."""
+    policy, marker = module.params["restart"], pending()
+    due = policy == "always" or (policy == "changed" and (changed or marker != b""))
+    # A run that got as far as restarting xend may have left it down.
+    return due and (service.is_active(module, module.params["service"]) or marker == b"restarting"), due, marker
+
+
+def finish(module, restarted, due, marker):
+    if restarted:
+        restart(module, module.params["service"])
+    if due and (marker or restarted):
+        mark(module, None)
+
+
+def present(module, options):
+    """Set the options; return the result."""
     path = os.path.realpath(module.params["path"])
     try:
         wanted = wanted_options(options)
@@ -332,10 +359,7 @@ def main():
         module.fail_json(msg="%s: bug, nothing written: %s" % (path, problem))
 
     changed = new != old
-    marker = pending()
-    due = policy == "always" or (policy == "changed" and (changed or marker != b""))
-    # A run that got as far as restarting xend may have left it down.
-    restarted = due and (service.is_active(module, name) or marker == b"restarting")
+    restarted, due, marker = plan_restart(module, changed)
     result = {
         "changed": changed or restarted,
         "restarted": restarted,
@@ -343,22 +367,89 @@ def main():
         "after": shown_values(new, wanted),
     }
     if module._diff:
-        entries = [sxp.loads(text) for text in (old, new)]
-        secret = any(sxp.lookup(entries[0], key) != sxp.lookup(entries[1], key) for key in SECRETS)
-        result["diff"] = {
-            "before_header": path,
-            "after_header": path,
-            "before": shown_text(old),
-            "after": shown_text(new, " (another one)" if secret else ""),
-        }
+        result["diff"] = difference(path, old, new)
     if not module.check_mode:
         if changed:
             result.update(store(module, path, new, restarted and not marker))
-        if restarted:
-            restart(module, name)
-        if due and (marker or restarted):
+        finish(module, restarted, due, marker)
+    return result
+
+
+def difference(path, old, new):
+    """Return what changes in the file, secrets masked."""
+
+    def secrets(text):
+        try:
+            entries = sxp.loads(text)
+        except sxp.SxpError:
+            return None
+        return [sxp.lookup(entries, key) for key in SECRETS]
+
+    def masked(text, note=""):
+        try:
+            return shown_text(text, note)
+        except sxp.SxpError:
+            return "(it cannot be read, so its content is not shown)\n"
+
+    other = " (another one)" if secrets(old) != secrets(new) else ""
+    return {"before_header": path, "after_header": path, "before": masked(old), "after": masked(new, other)}
+
+
+def restored(module):
+    """Put the file back; return the result."""
+    kept = record.Record("xend_config", root=STATE_FOLDER)
+    if not kept.exists():
+        return {"changed": False, "restarted": False, "left": []}
+    given = undo.Undo(kept, module.params["force"])
+    now = dict((path, files.read(path) or b"") for path in given.paths)
+    changed = [path for path in given.paths if now[path] != kept.original(path)]
+    restarted, due, marker = plan_restart(module, bool(changed))
+    result = {
+        "changed": bool(given.paths) or restarted,
+        "restarted": restarted,
+        "left": given.left,
+        "warnings": undo.warnings(given.left),
+    }
+    if module._diff:
+        result["diff"] = [
+            difference(path, now[path].decode("latin-1"), (kept.original(path) or b"").decode("latin-1"))
+            for path in given.paths
+        ]
+    if not module.check_mode:
+        if restarted and not marker:
+            mark(module, b"changed\n")
+        given.apply()
+        finish(module, restarted, due, marker)
+        given.tidy()
+        if not given.left:
             mark(module, None)
-    module.exit_json(**result)
+            kept.close(module.params["forget"])
+    return result
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "state": {"type": "str", "choices": ["present", "restored"], "default": "present"},
+            "force": {"type": "bool", "default": False},
+            "forget": {"type": "bool", "default": False},
+            "path": {"type": "path", "default": "/etc/xen/xend-config.sxp"},
+            "options": {"type": "dict"},
+            "backup": {"type": "bool", "default": False},
+            "restart": {"type": "str", "choices": ["never", "changed", "always"], "default": "changed"},
+            "service": {"type": "str", "default": "xend"},
+        },
+        required_if=[("state", "present", ["options"])],
+        supports_check_mode=True,
+    )
+    options = module.params["options"] or {}
+    # The arguments come back in the result, too.
+    module.params["options"] = dict((key, MASK if key in SECRETS else options[key]) for key in options)
+    if module.params["state"] == "restored":
+        work = carry_out(module, lambda: restored(module))
+    else:
+        work = carry_out(module, lambda: present(module, options))
+    module.exit_json(**work)
 
 
 if __name__ == "__main__":

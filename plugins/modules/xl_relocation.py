@@ -30,9 +30,20 @@ options:
       - V(keys) makes the node's keys where it has none of O(generation).
       - V(present) makes the service match, keys included.
       - V(absent) takes the service and its keys away.
+      - V(restored) does that as well, and puts back what was found before the first change.
     type: str
-    choices: [keys, present, absent]
+    choices: [keys, present, absent, restored]
     default: present
+  force:
+    description: With O(state=restored), whether to put back also what somebody has changed since.
+    type: bool
+    default: false
+  forget:
+    description: >-
+      With O(state=restored), whether to delete the record of what was found, in place of keeping it beside its place under
+      the name C(xl_relocation.json.restored).
+    type: bool
+    default: false
   purpose:
     description: V(migrate) lets in what C(xl migrate) sends; V(forward) lets in one forward, to O(forward_to).
     type: str
@@ -167,6 +178,11 @@ restarted:
   returned: always
   type: bool
   sample: true
+left:
+  description: What was left as it is, because somebody has changed it since.
+  returned: for O(state=restored)
+  type: list
+  elements: str
 reasons:
   description: Why something was, or in check mode would be, changed.
   returned: always
@@ -185,7 +201,8 @@ import tempfile
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.text.converters import to_bytes
 from ansible_collections.xensec.hardening.plugins.module_utils import relocation_ssh as ssh
-from ansible_collections.xensec.hardening.plugins.module_utils import root_logins, service
+from ansible_collections.xensec.hardening.plugins.module_utils import root_logins, service, undo
+from ansible_collections.xensec.hardening.plugins.module_utils.changes import carry_out
 from ansible_collections.xensec.hardening.plugins.module_utils.files import read as read_bytes
 from ansible_collections.xensec.hardening.plugins.module_utils.record import RECORD_ROOT, Record, write_atomically
 
@@ -206,7 +223,8 @@ class Node(object):
 
     def __init__(self, module):
         self.module, self.params = module, module.params
-        self.reasons, self.diff = [], []
+        self.record = Record("xl_relocation", root=STATE_FOLDER)
+        self.reasons, self.diff, self.left = [], [], []
         self.held = ssh.generations()
         self.refused, self.refusal_warning = root_logins.refusable(self.params["refuse_root_from"])
 
@@ -224,7 +242,7 @@ class Node(object):
         params = self.params
         newest = max([int(item) for item in self.held] or [0])
         self.check_refused()
-        if params["state"] == "absent":
+        if params["state"] in ("absent", "restored"):
             return
         if params["generation"] < max(newest, 1):
             self.fail(
@@ -283,7 +301,7 @@ class Node(object):
         target = os.path.dirname(ssh.key_path(generation, ""))
         folder = os.path.dirname(target)
         names = ("id_ed25519", "id_ed25519.pub", "host_ed25519", "host_ed25519.pub")
-        self.record([ssh.key_path(generation, name) for name in names])
+        self.record.keep(files=[ssh.key_path(generation, name) for name in names])
         self.folder(ssh.FOLDER)
         if not os.path.isdir(folder):
             os.makedirs(folder, 0o700)
@@ -333,8 +351,10 @@ class Node(object):
                 self.diff.append(dict(header, before=ssh.read(path), after=""))
         return found
 
-    def record(self, paths):
-        Record("xl_relocation", root=STATE_FOLDER).keep(files=sorted(paths))
+    def keep(self, files, gone):
+        writes = dict((path, text.encode("latin-1")) for path, text, dummy in files)
+        writes.update((path, None) for path in gone)
+        self.record.keep(writes=writes)
 
     def write(self, files):
         for path, text, mode in files:
@@ -393,7 +413,7 @@ class Node(object):
             return restart
         if different or gone:
             self.check_config(programs["sshd"], config)
-            self.record([item[0] for item in files] + stale)
+            self.keep(files, stale)
             self.exchange(different, gone)
         if restart or enable or ssh.SERVICE in changed:
             self.run("daemon-reload")
@@ -465,16 +485,52 @@ class Node(object):
         if not self.reasons or self.module.check_mode:
             return
         keys = os.path.join(ssh.FOLDER, "keys")
-        self.record([path for path in gone if path != keys] + [item[0] for item in different])
+        self.keep(different, [path for path in gone if path != keys])
         if runs or has_unit:
-            self.systemctl("disable", "--now", ssh.SOCKET)
-            if self.unit().get("ActiveState") in ("active", "activating"):
-                self.fail("the relocation service does not stop: see systemctl status %s" % ssh.SOCKET)
+            self.stop()
         self.exchange(different, gone)
         if has_unit:
             self.run("daemon-reload")
         if os.path.isdir(ssh.FOLDER) and not os.listdir(ssh.FOLDER):
             os.rmdir(ssh.FOLDER)
+
+    def stop(self):
+        self.systemctl("disable", "--now", ssh.SOCKET)
+        if self.unit().get("ActiveState") in ("active", "activating"):
+            self.fail("the relocation service does not stop: see systemctl status %s" % ssh.SOCKET)
+
+    def restored(self):
+        """Put back what was found; connections that are open, and the guests that come in by them, go on."""
+        if not self.record.exists():
+            return
+        keys = os.path.join(ssh.FOLDER, "keys")
+        recorded = self.record.content("files")
+        given = undo.Undo(
+            self.record, self.params["force"], [path for path in recorded if not path.startswith(keys + "/")]
+        )
+        self.left, self.diff = given.left, given.diff()
+        self.reasons += ["%s is not as it was" % path for path in given.paths] + ["%s is there" % keys] * os.path.isdir(
+            keys
+        )
+        has_unit = os.path.exists(ssh.UNIT)
+        unit = self.unit() if os.path.isdir(service.SYSTEMD_FOLDER) else {}
+        runs = unit.get("ActiveState") in ("active", "activating", "reloading")
+        if runs:
+            self.reasons.append("the service runs")
+        if self.module.check_mode:
+            return
+        if runs or has_unit:
+            self.stop()
+        given.apply()
+        if root_logins.PATH in given.paths:
+            root_logins.put_into_effect(self.module, read_bytes(root_logins.PATH), [])
+        if os.path.isdir(keys):
+            shutil.rmtree(keys)
+        if has_unit:
+            self.run("daemon-reload")
+        given.tidy()
+        if not given.left:
+            self.record.close(self.params["forget"])
 
     @staticmethod
     def remove(paths):
@@ -489,7 +545,9 @@ def main():
     texts = {"type": "list", "elements": "str"}
     module = AnsibleModule(
         argument_spec={
-            "state": {"type": "str", "choices": ["keys", "present", "absent"], "default": "present"},
+            "state": {"type": "str", "choices": ["keys", "present", "absent", "restored"], "default": "present"},
+            "force": {"type": "bool", "default": False},
+            "forget": {"type": "bool", "default": False},
             "purpose": {"type": "str", "choices": ["migrate", "forward"], "default": "migrate"},
             "address": {"type": "str", "default": ""},
             "port": {"type": "int", "default": 8002},
@@ -514,6 +572,11 @@ def main():
         },
         supports_check_mode=True,
     )
+    module.exit_json(**carry_out(module, lambda: work_on(module)))
+
+
+def work_on(module):
+    """Do what the parameters say; return the result."""
     node, restarted = Node(module), False
     node.check()
     if node.refusal_warning and module.params["state"] != "keys":
@@ -523,12 +586,16 @@ def main():
             node.make_keys()
         elif module.params["state"] == "present":
             restarted = node.present()
+        elif module.params["state"] == "restored":
+            node.restored()
         else:
             node.absent()
     except (IOError, OSError, ValueError) as error:
         module.fail_json(msg="the relocation service cannot be changed: %s. Mend that and run again" % error)
     after = ssh.state()
-    module.exit_json(
+    result = {"left": node.left} if module.params["state"] == "restored" else {}
+    return dict(
+        result,
         changed=bool(node.reasons),
         restarted=restarted,
         reasons=node.reasons,
@@ -536,6 +603,7 @@ def main():
         generations=after["generations"],
         accepts=after["accepts"],
         pins=after["pins"],
+        warnings=undo.warnings(node.left),
     )
 
 

@@ -13,7 +13,7 @@ import subprocess
 
 import pytest
 from ansible.module_utils import basic
-from ansible_collections.xensec.hardening.plugins.module_utils import inits, record, sockets
+from ansible_collections.xensec.hardening.plugins.module_utils import former, inits, record, sockets
 from ansible_collections.xensec.hardening.plugins.modules import service_allowlist
 from harness import ModuleFailed, run
 
@@ -106,6 +106,7 @@ def host(tmpdir, monkeypatch):
     monkeypatch.setattr(sockets, "PROC", str(made.proc))
     monkeypatch.setattr(inits, "SYSTEMD_RUNS", str(tmpdir))
     monkeypatch.setattr(inits, "SYSTEM_UNITS", str(made.etc.mkdir("system")))
+    monkeypatch.setattr(former, "LINK_FOLDERS", (str(made.etc.join("system")), str(made.etc.join("system", "*.wants"))))
     monkeypatch.setattr(inits, "BUS_FOLDERS", (str(made.etc.mkdir("own-bus")), str(made.etc.mkdir("bus"))))
     monkeypatch.setattr(inits, "OWN_BUS_FOLDER", str(made.etc.join("own-bus")))
     monkeypatch.setattr(record, "RECORD_ROOT", str(tmpdir.join("record")))
@@ -181,8 +182,9 @@ def test_report_changes_nothing_and_tells_all(host):
 def test_what_was_found_is_recorded_once(host):
     run(service_allowlist.main, BASE)
     state = recorded(host)["state"]
-    assert state["unit mail.service"] == {"active": True, "state": "enabled"}
-    assert state["unit odd.service"] == {"active": False, "state": "static"}
+    mail = {"active": True, "state": "enabled", "names": ["mail.service"], "links": {}}
+    assert state["unit mail.service"] == mail
+    assert state["unit odd.service"] == {"active": False, "state": "static", "names": ["odd.service"], "links": {}}
     assert "unit ssh.service" not in state
     host.unit("mail.service", state="disabled")
     run(service_allowlist.main, BASE)
