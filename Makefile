@@ -8,7 +8,7 @@ JOBS ?= 2
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help harden audit test quick lint sanity unit docs galaxy molecule real-xen bench $(SCENARIOS:%=molecule-%) setup clean
+.PHONY: help harden audit restore test quick lint sanity unit docs galaxy molecule real-xen bench $(SCENARIOS:%=molecule-%) setup clean
 
 help: ## List the targets
 	@echo "xensec.hardening: secures Dom0 of every node of a Xen cluster"
@@ -21,6 +21,9 @@ harden: ## Harden the embedded cluster, or your own with INVENTORY=path
 
 audit: ## Say what holds and who can reach whose relocation port, changing nothing (INVENTORY=path for your own cluster)
 	@tools/harden audit $(INVENTORY)
+
+restore: ## Give every machine back as it was before make harden (INVENTORY=path for your own cluster)
+	@tools/harden restore $(INVENTORY)
 
 test: setup ## Run every check: lint, sanity, unit tests, docs, Galaxy, all Molecule scenarios (about 40 minutes)
 	@$(MAKE) --no-print-directory --jobs=$(JOBS) --output-sync=target sanity lint unit docs galaxy $(SCENARIOS:%=molecule-%)

@@ -1,0 +1,100 @@
+# Copyright (c) 2026 xensec.hardening maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the tests of the undo share: a machine as it is, what differs, and the playbooks run as an operator would."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from labtest import INVENTORY, LAB
+
+MACHINES = sorted(
+    host for group in ("xen_nodes", "xen_gateways") for host in INVENTORY["children"].get(group, {"hosts": {}})["hosts"]
+)
+# All that may differ after an undo, and why.
+ALLOWED = [
+    # Rewritten in place with what others have changed since kept: the content is compared, the time is of the undo.
+    (r"file /etc/(passwd|shadow|group|gshadow)\.? time", "a timestamp"),
+    # What passwd and its like leave beside the account files.
+    (r"file /etc/\.pwd\.lock", "the lock of whoever changes accounts, an empty file"),
+    # The record is kept unless it is to be forgotten.
+    (r"file /var/lib/xensec(/[a-z0-9_]+\.json\.restored)?$", "the record"),
+    # Counters, pools and what the kernel works out by itself.
+    (
+        r"sysctl /proc/sys/(fs/(dentry|inode|file)|fs/aio|kernel/(random|ns_last_pid|pty/nr|sched|tainted|keys|sem))",
+        "a counter",
+    ),
+    (
+        r"sysctl /proc/sys/net/(ipv4/(tcp_mem|udp_mem)|netfilter/nf_conntrack_(count|buckets)|.*(stable_secret|route/flush|nf_conntrack))",
+        "a counter",
+    ),
+    (r"sysctl /proc/sys/vm/", "of the machine around the containers"),
+    (r"sysctl /proc/sys/(kernel|fs|user)/", "of the machine around the containers"),
+    # Jobs and helpers that come and go, those of the connection the look is taken over among them.
+    (
+        r"unit state (session-|user@|user-runtime-dir@|run-|systemd-|apt-|dpkg-|e2scrub|logrotate|man-db|fstrim|phpsess|lab-network)",
+        "comes and goes",
+    ),
+    (
+        r"process (sshd|sshd-session|sshd-auth|sh|bash|python3|sd-pam|\(sd-pam\)|systemd.*|ps|sudo|agetty|cleanup|trivial-rewrite|pickup|exim4|cron|CRON)$",
+        "comes and goes",
+    ),
+]
+
+
+def snapshot(machine: Any) -> dict[str, Any]:
+    done: dict[str, Any] = json.loads(machine.check_output("python3 /opt/snapshot"))
+    return done
+
+
+def path_of(host: str) -> Path:
+    return LAB / f"{host}.snapshot.json"
+
+
+def before(host: str) -> dict[str, Any]:
+    kept: dict[str, Any] = json.loads(path_of(host).read_text())
+    return kept
+
+
+def flat(taken: dict[str, Any]) -> dict[str, Any]:
+    """Each thing by a name of its own, a file's time apart from the rest of it."""
+    found = {}
+    for kind, things in taken.items():
+        for name, value in things.items():
+            if isinstance(value, dict) and "time" in value:
+                found[f"{kind} {name} time"] = value["time"]
+                value = {key: item for key, item in value.items() if key != "time"}
+            found[f"{kind} {name}"] = value
+    return found
+
+
+def differences(then: dict[str, Any], now: dict[str, Any], allowed: bool = True) -> dict[str, Any]:
+    """What differs, by name, as [then, now]; without what is allowed to."""
+    one, other = flat(then), flat(now)
+    found = {
+        name: [one.get(name), other.get(name)] for name in sorted({*one, *other}) if one.get(name) != other.get(name)
+    }
+    return {
+        name: values
+        for name, values in found.items()
+        if not (allowed and any(re.match(pattern, name) for pattern, _why in ALLOWED))
+    }
+
+
+def play(name: str, *extra: str, timeout: int = 600, **variables: Any) -> Any:
+    """Run one of the collection's playbooks; what it said is in output."""
+    command = [
+        os.path.join(os.path.dirname(sys.executable), "ansible-playbook"),
+        *("--inventory", str(LAB / "inventory.yml"), "--inventory", os.environ["MOLECULE_INVENTORY_FILE"]),
+        *("--extra-vars", json.dumps(variables), *extra, f"xensec.hardening.{name}"),
+    ]
+    done: Any = subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout)
+    done.output = done.stdout + done.stderr
+    return done
