@@ -19,34 +19,16 @@ MACHINES = sorted(
     host for group in ("xen_nodes", "xen_gateways") for host in INVENTORY["children"].get(group, {"hosts": {}})["hosts"]
 )
 # All that may differ after an undo, and why.
-ALLOWED = [
-    # Rewritten in place with what others have changed since kept: the content is compared, the time is of the undo.
-    (r"file /etc/(passwd|shadow|group|gshadow)\.? time", "a timestamp"),
-    # What passwd and its like leave beside the account files.
-    (r"file /etc/\.pwd\.lock", "the lock of whoever changes accounts, an empty file"),
-    # The record is kept unless it is to be forgotten.
-    (r"file /var/lib/xensec(/[a-z0-9_]+\.json\.restored)?$", "the record"),
-    # Counters, pools and what the kernel works out by itself.
-    (
-        r"sysctl /proc/sys/(fs/(dentry|inode|file)|fs/aio|kernel/(random|ns_last_pid|pty/nr|sched|tainted|keys|sem))",
-        "a counter",
-    ),
-    (
-        r"sysctl /proc/sys/net/(ipv4/(tcp_mem|udp_mem)|netfilter/nf_conntrack_(count|buckets)|.*(stable_secret|route/flush|nf_conntrack))",
-        "a counter",
-    ),
-    (r"sysctl /proc/sys/vm/", "of the machine around the containers"),
-    (r"sysctl /proc/sys/(kernel|fs|user)/", "of the machine around the containers"),
-    # Jobs and helpers that come and go, those of the connection the look is taken over among them.
-    (
-        r"unit state (session-|user@|user-runtime-dir@|run-|systemd-|apt-|dpkg-|e2scrub|logrotate|man-db|fstrim|phpsess|lab-network)",
-        "comes and goes",
-    ),
-    (
-        r"process (sshd|sshd-session|sshd-auth|sh|bash|python3|sd-pam|\(sd-pam\)|systemd.*|ps|sudo|agetty|cleanup|trivial-rewrite|pickup|exim4|cron|CRON)$",
-        "comes and goes",
-    ),
-]
+ALLOWED = {
+    r"file /etc/(passwd|shadow|group|gshadow)\.? time": "rewritten, with what others have changed since kept",
+    r"file /etc/\.pwd\.lock": "the lock of whoever changes accounts, an empty file",
+    r"file /var/lib/xensec(/[a-z0-9_]+\.json\.restored)?( time)?$": "the record, kept unless it is to be forgotten",
+    r"sysctl /proc/sys/net/.*(conntrack_count|conntrack_buckets|stable_secret|route/flush|tcp_mem|udp_mem)": "a counter",
+    r"sysctl /proc/sys/(vm|kernel|fs|user)/": "of the machine around the containers, where they may not be set",
+    r"unit state (session-|user@|user-|run-|systemd-|apt-|dpkg-|e2scrub|logrotate|man-db|fstrim)": "jobs that come and go",
+    r"process (sshd|sshd-session|sshd-auth|sh|bash|ps|cron|CRON|exim4)$": "the look itself, and jobs",
+    r"process (python3|\(sd-pam\)|systemd.*|cleanup|pickup|trivial-rewrite)$": "helpers that come and go",
+}
 
 
 def snapshot(machine: Any) -> dict[str, Any]:
@@ -84,17 +66,29 @@ def differences(then: dict[str, Any], now: dict[str, Any], allowed: bool = True)
     return {
         name: values
         for name, values in found.items()
-        if not (allowed and any(re.match(pattern, name) for pattern, _why in ALLOWED))
+        if not (allowed and any(re.match(pattern, name) for pattern in ALLOWED))
     }
 
 
-def play(name: str, *extra: str, timeout: int = 600, **variables: Any) -> Any:
-    """Run one of the collection's playbooks; what it said is in output."""
-    command = [
+def command(name: str, *extra: str, **variables: Any) -> list[str]:
+    return [
         os.path.join(os.path.dirname(sys.executable), "ansible-playbook"),
         *("--inventory", str(LAB / "inventory.yml"), "--inventory", os.environ["MOLECULE_INVENTORY_FILE"]),
         *("--extra-vars", json.dumps(variables), *extra, f"xensec.hardening.{name}"),
     ]
-    done: Any = subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout)
+
+
+def play(name: str, *extra: str, timeout: int = 600, **variables: Any) -> Any:
+    """Run one of the collection's playbooks as an operator would; what it said is in output."""
+    done: Any = subprocess.run(
+        command(name, *extra, **variables), capture_output=True, text=True, check=False, timeout=timeout
+    )
     done.output = done.stdout + done.stderr
     return done
+
+
+def start(name: str, *extra: str) -> subprocess.Popen[str]:
+    """The same in a process group of its own, to be killed."""
+    return subprocess.Popen(
+        command(name, *extra), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )

@@ -3,8 +3,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Each role alone, on one node: hardened and given back it is what it was; what others change is left; no secret is told."""
 
-import json
-
 import pytest
 from restoretest import before, differences, play, snapshot
 
