@@ -249,7 +249,7 @@ class Host(object):
 
     def run(self, check=False, **args):
         args.setdefault("backend", self.backend)
-        if args.get("state") != "absent":
+        if args.get("state") not in ("absent", "restored"):
             args = dict(RULES, **args)
         return run(firewall_ruleset.main, dict(args, name="test"), check=check)
 
@@ -1029,3 +1029,52 @@ def test_nothing_is_registered_while_a_change_waits_for_its_confirmation(pretend
     with pytest.raises(ModuleFailed) as caught:
         register(pretend, "agent", AGENT)
     assert "waits for its confirmation: run this again in" in str(caught.value)
+
+
+def test_a_restore_leaves_nothing_but_the_record(host):
+    before = host.snapshot()
+    host.converge()
+    predicted = host.run(check=True, state="restored")
+    result = host.run(state="restored")
+    assert result == predicted and result["changed"] and result["left"] == []
+    assert host.ours() == ""
+    assert host.kernel() == before[0] or "XENSEC" not in str(host.kernel())
+    files = [name for name in host.files() if name not in before[1]]
+    assert [os.path.basename(name) for name in files] == ["firewall_test.json.restored"]
+    assert not host.run(state="restored")["changed"]
+
+
+def test_a_restore_after_a_run_that_was_killed_before_its_confirmation(armed):
+    before = armed.kernel()
+    load(armed)
+    assert armed.kernel() != before
+    armed.run(state="restored", step="load", confirm_timeout=30)
+    assert "XENSEC" not in str(armed.ours()) and armed.ours() == ""
+    assert not armed.run(state="restored")["changed"]
+
+
+def test_a_restore_is_a_transaction_that_the_host_takes_back(armed):
+    armed.run()
+    held = sorted(armed.ours().splitlines())
+    result = armed.run(state="restored", step="load", confirm_timeout=30)
+    assert result["pending"] and armed.ours() == ""
+    armed.call("sh", str(armed.run_folder.join("firewall-test.rollback")))
+    assert sorted(armed.ours().splitlines()) == held
+    result = armed.run(state="restored", step="load", confirm_timeout=30)
+    assert result["pending"]
+    assert armed.run(state="restored", step="confirm")["changed"]
+    assert armed.ours() == ""
+    assert not armed.run(state="restored")["changed"]
+    assert not armed.run_folder.check() or not armed.run_folder.listdir()
+
+
+def test_a_ruleset_that_somebody_edited_is_left_on_disk(pretend):
+    pretend.converge()
+    path = pretend.configuration.join("test.nft")
+    path.write(path.read() + "# mine\n")
+    result = pretend.run(state="restored")
+    assert result["left"] == ["%s has been changed since" % path]
+    assert pretend.ours() == "" and path.check()
+    assert not pretend.run(state="restored")["changed"]
+    assert pretend.run(state="restored", force=True)["changed"]
+    assert not path.check()

@@ -81,14 +81,43 @@ class Host(object):
             return 0, "\n".join("".join("%s=%s\n" % item for item in sorted(block.items())) for block in blocks), ""
         names = [word for word in words[1:] if word != "--"]
         self.commands.append((action, names))
+        if action == "daemon-reload":
+            self.reload()
+        if action == "is-failed":
+            return 0, "".join("failed\n" if name in self.refuses else "inactive\n" for name in names), ""
         for name in names:
             if action == "stop" and name not in self.refuses:
                 self.units[name]["ActiveState"] = "inactive"
-            if action == "start":
+            if action == "start" and name not in self.refuses:
                 self.units[name]["ActiveState"] = "active"
             if action in ("disable", "mask"):
+                self.unlink(name, action)
                 self.units[name]["UnitFileState"] = action + ("d" if action == "disable" else "ed")
         return 0, "", ""
+
+    def links(self):
+        found = {}
+        for path in self.etc.join("system").visit():
+            if path.check(link=1):
+                found[path.relto(self.etc)] = os.readlink(str(path))
+        return found
+
+    def unlink(self, name, action):
+        """What systemctl does to the links."""
+        link = self.etc.join("system", "multi-user.target.wants", name)
+        if action == "disable" and link.check(link=1):
+            link.remove()
+        if action == "mask" and not self.etc.join("system", name).check(link=1):
+            os.symlink("/dev/null", str(self.etc.join("system", name)))
+
+    def reload(self):
+        for name in self.units:
+            if self.etc.join("system", name).check(link=1):
+                self.units[name]["UnitFileState"] = "masked"
+            elif self.etc.join("system", "multi-user.target.wants", name).check(link=1):
+                self.units[name]["UnitFileState"] = "enabled"
+            elif self.units[name]["UnitFileState"] == "masked":
+                self.units[name]["UnitFileState"] = "disabled"
 
     def stops(self):
         return [name for action, names in self.commands if action == "stop" for name in names]
@@ -467,3 +496,87 @@ def test_purging(host, simulated, error):
     else:
         assert run(service_allowlist.main, PURGE)["purged"] == ["cups", "lighttpd"]
         assert host.commands[-1] == ("apt-get", ["-y", "-q", "purge", "cups", "lighttpd"])
+
+
+@pytest.fixture
+def linked(host):
+    """The host with what enables its units, and one unit that runs though it is disabled."""
+    wants = host.etc.join("system").mkdir("multi-user.target.wants")
+    for name in ("mail.service", "cups.service"):
+        os.symlink("/lib/systemd/system/" + name, str(wants.join(name)))
+    host.unit("by-hand.service", state="disabled")
+    host.unit("masked.service", state="masked", active=False, LoadState="loaded")
+    os.symlink("/dev/null", str(host.etc.join("system", "masked.service")))
+    return host
+
+
+def restore(check=False, **more):
+    return run(service_allowlist.main, dict(more, state="restored"), check=check)
+
+
+def test_a_restore_gives_back_links_states_and_files(linked):
+    links, active = linked.links(), dict((name, unit["ActiveState"]) for name, unit in linked.units.items())
+    run(service_allowlist.main, BASE)
+    assert linked.links() != links
+    predicted = restore(check=True)
+    result = restore()
+    assert result == predicted
+    assert result["changed"] and result["left"] == []
+    assert result["started"] == ["by-hand.service", "cups.service", "cups.socket", "mail.service"]
+    assert linked.links() == links
+    assert dict((name, unit["ActiveState"]) for name, unit in linked.units.items()) == active
+    assert not linked.etc.join("preset").check() and not linked.etc.join("policy-rc.d").check()
+    assert [path.basename for path in linked.folder.join("record").listdir()] == ["service_allowlist.json.restored"]
+    assert not restore()["changed"]
+
+
+def test_a_restore_after_a_run_that_was_killed_halfway(linked, monkeypatch):
+    links = linked.links()
+
+    def killed(systemd, found, wanted):
+        systemd.run("systemctl", "disable", "--", "mail.service")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(inits.Systemd, "apply", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(service_allowlist.main, BASE)
+    assert linked.links() != links
+    result = restore()
+    assert result["left"] == [] and result["started"] == []
+    assert linked.links() == links
+
+
+def test_a_unit_that_somebody_enabled_since_is_left(linked):
+    run(service_allowlist.main, BASE)
+    os.unlink(str(linked.etc.join("system", "mail.service")))
+    other = linked.etc.join("system").mkdir("graphical.target.wants").join("mail.service")
+    os.symlink("/lib/systemd/system/mail.service", str(other))
+    result = restore()
+    assert result["left"] == ["mail.service has been enabled since, by %s" % other]
+    assert "mail.service" not in result["started"] and other.check(link=1)
+    assert linked.folder.join("record", "service_allowlist.json").check()
+    assert restore(force=True)["left"] == []
+    assert not other.check(link=1)
+    assert not linked.folder.join("record", "service_allowlist.json").check()
+
+
+def test_a_unit_that_does_not_start_again_is_named(linked):
+    run(service_allowlist.main, BASE)
+    linked.refuses = ("mail.service",)
+    result = restore()
+    assert result["left"] == ["mail.service did not start again: see what its log says"]
+    assert linked.units["cups.service"]["ActiveState"] == "active"
+
+
+def test_a_record_without_links_restores_by_command(linked):
+    """As the release before records of version 2 wrote it."""
+    linked.units["mail.service"].update(UnitFileState="masked", ActiveState="inactive")
+    text = '{"files": {}, "state": {"unit mail.service": {"active": true, "state": "enabled"}}, "version": 1}'
+    linked.folder.ensure("record", "service_allowlist.json").write(text)
+    assert restore()["changed"]
+    assert linked.commands == [
+        ("unmask", ["mail.service"]),
+        ("enable", ["mail.service"]),
+        ("daemon-reload", []),
+        ("start", ["mail.service"]),
+    ]

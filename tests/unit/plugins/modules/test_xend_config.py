@@ -417,3 +417,67 @@ def test_any_values_twice_give_no_change(host, options):
     second = host.run(options)
     assert not second["changed"]
     assert second["before"] == first["after"]
+
+
+def test_a_restore_gives_the_file_back_and_restarts(host):
+    os.chmod(str(host.file), 0o640)
+    host.file.setmtime(1234567890)
+    host.run(OFF)
+    predicted = host.run(None, check=True, state="restored")
+    assert b"server no" in host.file.read_binary()
+    result = host.run(None, state="restored")
+    assert result == predicted
+    assert result["changed"] and result["restarted"] and result["left"] == []
+    assert "s3cret" not in str(result)
+    assert host.file.read_binary() == CONFIG and host.restarts == 2
+    assert stat.S_IMODE(os.stat(str(host.file)).st_mode) == 0o640 and host.file.mtime() == 1234567890
+    assert [path.basename for path in host.state.listdir()] == ["xend_config.json.restored"]
+    again = host.run(None, state="restored")
+    assert not again["changed"] and host.restarts == 2
+
+
+def test_what_somebody_changed_since_is_left_unless_forced(host):
+    host.run(OFF)
+    edited = host.file.read_binary() + b"(dom0-cpus 2)\n"
+    host.file.write_binary(edited)
+    for check in (True, False):
+        result = host.run(None, check=check, state="restored")
+        assert result["left"] == ["%s has been changed since" % host.file]
+        assert not result["changed"] and "changed since" in result["warnings"][0]
+    assert host.file.read_binary() == edited
+    result = host.run(None, state="restored", force=True, forget=True)
+    assert result["changed"] and host.file.read_binary() == CONFIG
+    assert not host.state.check()
+
+
+def test_an_older_version_s_record_still_restores(host):
+    """As the release before records of version 2 wrote it."""
+    host.state.ensure(dir=True)
+    content = base64.b64encode(CONFIG).decode("ascii")
+    entry = '{"content": "%s", "gid": %d, "mode": 384, "mtime": 1234567890.5, "uid": %d}' % (
+        content,
+        os.getgid(),
+        os.getuid(),
+    )
+    text = '{"files": {"%s": %s}, "state": {}, "version": 1}' % (host.file, entry)
+    host.state.join("xend_config.json").write(text)
+    host.file.write_binary(CONFIG.replace(b"server yes", b"server no"))
+    result = host.run(None, state="restored")
+    assert result["changed"] and host.file.read_binary() == CONFIG
+    assert stat.S_IMODE(os.stat(str(host.file)).st_mode) == 0o600
+
+
+def test_a_restart_that_fails_is_made_up_for_by_the_next_restore(host):
+    host.run(OFF)
+    host.broken = True
+    with pytest.raises(ModuleFailed, match="run again"):
+        host.run(None, state="restored")
+    host.broken = False
+    result = host.run(None, state="restored")
+    assert result["restarted"] and host.active and host.file.read_binary() == CONFIG
+    assert not host.run(None, state="restored")["changed"]
+
+
+def test_without_a_record_there_is_nothing_to_restore(host):
+    result = host.run(None, state="restored")
+    assert not result["changed"] and not host.commands

@@ -399,3 +399,32 @@ def test_a_value_of_xendomains_over_several_lines_is_refused(host):
     with pytest.raises(ModuleFailed, match="several lines.*Nothing was changed"):
         host.run(state="absent", outgoing="refused")
     assert not host.client.check()
+
+
+def test_a_restore_takes_the_service_and_its_keys_away(host):
+    before = host.tree()
+    host.run()
+    host.run(state="absent", outgoing="refused")
+    host.run()
+    assert host.active and host.tree() != before
+    predicted = host.run(state="restored", check=True)
+    assert host.active
+    result = host.run(state="restored")
+    assert predicted["reasons"] == result["reasons"] and result["changed"] and result["left"] == []
+    assert "secret" not in json.dumps(result)
+    assert host.tree() == before and not host.active and not host.enabled
+    assert not host.relocation.check()
+    assert [path.basename for path in host.record.dirpath().listdir()] == ["xl_relocation.json.restored"]
+    assert not host.run(state="restored")["changed"]
+
+
+def test_a_restore_leaves_what_somebody_has_changed_since(host):
+    host.run(state="absent", outgoing="refused")
+    host.xendomains.write("XENDOMAINS_MIGRATE=node9\n")
+    result = host.run(state="restored")
+    assert result["left"] == ["%s has been changed since" % host.xendomains]
+    assert host.xendomains.read() == "XENDOMAINS_MIGRATE=node9\n" and not host.client.check()
+    assert not host.run(state="restored")["changed"]
+    host.run(state="restored", force=True)
+    assert host.xendomains.read() == XENDOMAINS
+    assert not host.record.check()
