@@ -488,6 +488,8 @@ class Boot(object):
             if os.path.exists(self.file()):
                 os.unlink(self.file())
             self.module.run_command(["systemctl", "daemon-reload"])
+            # A failure would be remembered beyond its unit.
+            self.module.run_command(["systemctl", "reset-failed", self.unit + ".service"])
         else:
             if os.path.exists(self.file()):
                 os.unlink(self.file())

@@ -528,6 +528,8 @@ class Node(object):
             shutil.rmtree(keys)
         if has_unit:
             self.run("daemon-reload")
+            # A failure would be remembered beyond its unit.
+            self.systemctl("reset-failed", ssh.SOCKET)
         given.tidy()
         if not given.left:
             self.record.close(self.params["forget"])

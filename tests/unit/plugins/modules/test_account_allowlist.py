@@ -261,3 +261,39 @@ def test_the_account_that_comes_in_is_not_closed_without_a_way_back(host, monkey
     with pytest.raises(ModuleFailed, match="comes in as alice, which is not allowed"):
         close()
     assert host.all() == before
+
+
+def test_what_somebody_changed_since_is_left_unless_forced(host):
+    before = host.all()
+    close()
+    line = host.line("passwd", "alice")
+    host.etc.join("passwd").write(host.etc.join("passwd").read().replace(line, line.rsplit(":", 1)[0] + ":/bin/zsh"))
+    result = close(state="restored")
+    assert result["left"] == ["the shell of alice has been changed since"]
+    assert host.line("passwd", "alice").endswith(":/bin/zsh")
+    assert host.all()["shadow"] == before["shadow"]
+    assert not close(state="restored")["changed"]
+    assert close(state="restored", force=True)["left"] == []
+    assert host.all() == before
+    assert not host.root.join("state", "account_allowlist.json").check()
+
+
+def test_a_run_that_was_killed_before_it_put_jobs_away_is_made_whole(host, monkeypatch):
+    crontab = host.crontabs.join("alice")
+    crontab.write("* * * * * true\n")
+    before = host.all()
+
+    def killed(module, number, result):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(account_allowlist.AllowList, "put_away", killed)
+        with pytest.raises(KeyboardInterrupt):
+            close()
+    # The account expires by now, as one that was never open might.
+    assert host.all() != before and crontab.check()
+    assert close()["changed"]
+    assert not crontab.check()
+    assert not close()["changed"]
+    assert close(state="restored")["left"] == []
+    assert host.all() == before and crontab.read() == "* * * * * true\n"

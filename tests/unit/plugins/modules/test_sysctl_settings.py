@@ -200,3 +200,15 @@ def test_a_name_that_is_none_is_refused(host, name):
 def test_the_first_of_dot_and_slash_separates(key, path):
     assert sysctl.file_of(key) == os.path.join("/proc/sys", path)
     assert sysctl.is_namespaced(key) == path.startswith("net/")
+
+
+def test_a_setting_that_somebody_changed_since_is_left_unless_forced(host):
+    host.run()
+    changed = dict(host.values(), **{"fs.suid_dumpable": "1"})
+    assert sysctl.put("fs.suid_dumpable", "1") in ("", None)
+    result = host.run(state="restored")
+    assert result["left"] == ["fs.suid_dumpable has been set to 1 since"]
+    assert host.values() == dict(FOUND, **{"fs.suid_dumpable": changed["fs.suid_dumpable"]})
+    assert not host.run(state="restored")["changed"]
+    assert host.run(state="restored", force=True)["changed"]
+    assert host.values() == FOUND
