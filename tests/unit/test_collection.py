@@ -32,8 +32,8 @@ FOLDERS = {
     "docs": (".md", ".svg", ".png"),
     "meta": (".yml",),
     "playbooks": (".yml",),
-    "plugins": (".py",),
-    "roles": (".yml", ".yaml", ".md", ".j2", ".html", ".css", ".js"),
+    "plugins": (".py", ".j2", ".css", ".js"),
+    "roles": (".yml", ".yaml", ".md", ".json"),
 }
 FILES = {"README.md", "CHANGELOG.md", "LICENSE", "REUSE.toml", "requirements.txt", "bindep.txt"}
 MADE = {"MANIFEST.json", "FILES.json"}
@@ -115,7 +115,8 @@ def test_the_execution_environment_names_files_that_are_there_and_all_that_is_im
         for line in (ROOT / "requirements.txt").read_text().splitlines()
         if line and not line.startswith("#")
     }
-    known = set(sys.stdlib_module_names) | {"ansible", "ansible_collections", "__future__"}
+    # What ansible-core itself needs is there with it.
+    known = set(sys.stdlib_module_names) | {"ansible", "ansible_collections", "jinja2", "markupsafe", "yaml"}
     imported = {
         module.partition(".")[0]
         for folder in ("filter", "action", "plugin_utils")
@@ -142,12 +143,12 @@ def specs(role: Path) -> dict[str, Any]:
 @pytest.mark.parametrize("role", ROLES, ids=name)
 def test_defaults_and_specs_of_a_role_agree(role: Path) -> None:
     defaults = yaml.safe_load((role / "defaults/main.yml").read_text()) or {}
-    options = specs(role)["main"]["options"]
-    for entry in specs(role).values():
-        assert all(option.startswith(role.name + "_") for option in entry.get("options", {}))
+    options = {option: spec for entry in specs(role).values() for option, spec in entry.get("options", {}).items()}
+    assert all(option.startswith(role.name + "_") for option in options)
     assert set(defaults) <= set(options), "a default that is not in the specs"
-    required = {option for option, spec in options.items() if spec.get("required")}
-    assert set(options) - set(defaults) == required, "neither required nor with a default"
+    main = specs(role)["main"]["options"]
+    required = {option for option, spec in main.items() if spec.get("required")}
+    assert set(main) - set(defaults) == required, "neither required nor with a default"
     for option, value in defaults.items():
         spec = options[option]
         if "{{" in str(value):

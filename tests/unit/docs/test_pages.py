@@ -22,7 +22,14 @@ from ansible.parsing.dataloader import DataLoader
 from pages import NAMES, OPTIONS, PAGES, ROLES, ROOT, SPECS, Block, blocks, read
 
 GROUPS = {"xen_nodes", "xen_gateways", "xen_probes"}
-INVENTORY, PLAYBOOK, TASKS, VARIABLES, OTHER = "inventory", "playbook", "tasks", "variables", "other"
+INVENTORY, PLAYBOOK, TASKS, VARIABLES, CONTROLS, OTHER = (
+    "inventory",
+    "playbook",
+    "tasks",
+    "variables",
+    "controls",
+    "other",
+)
 VARIABLE = re.compile(rf"\b(?:{'|'.join(ROLES)})_[a-z0-9_]*[a-z0-9]")
 YAML_BLOCKS = blocks("yaml")
 DRAWINGS = sorted(ROOT.glob("docs/images/*.svg"))
@@ -34,6 +41,8 @@ def name(path: object) -> str:
 
 def kind(content: Any) -> str:
     if isinstance(content, list):
+        if all("expression" in item for item in content):
+            return CONTROLS
         return (
             PLAYBOOK if all("hosts" in item or "ansible.builtin.import_playbook" in item for item in content) else TASKS
         )
