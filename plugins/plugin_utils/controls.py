@@ -9,6 +9,7 @@ else happens is a failure or an error.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import difflib
 import json
@@ -199,27 +200,33 @@ def add_site(facts: Mapping[str, Any], site: Mapping[str, Any]) -> dict[str, Any
     found["plan"] = {key: value for key, value in plan.items() if key in PLAN}
     allowed, keys = told.get("allowed_accounts") or [], set(told.get("peer_keys") or [])
     derived: dict[str, Any] = {"kind": told.get("kind", "node"), "planned": bool(plan), "logins": None}
-    accounts, root_keys = found.get("accounts"), found.get("root_keys")
-    listeners, interfaces = found.get("listeners"), found.get("interfaces")
-    if isinstance(accounts, dict) and isinstance(accounts.get("users"), dict):
-        derived["logins"] = [
-            {"account": name, "key": user["key"], "password": user["password"], "allowed": name in allowed}
-            for name, user in sorted(accounts["users"].items())
-            if (user["key"] or user["password"]) and not user["expired"]
-        ]
-    if isinstance(root_keys, dict) and isinstance(root_keys.get("admitted"), list):
-        derived["peer_root_logins"] = [
-            {key: entry[key] for key in ("path", "line", "comment")}
-            for entry in root_keys["admitted"]
-            if entry["key"] in keys
-        ]
-    if isinstance(listeners, list) and plan:
-        ports = plan.get("guarded_ports", [])
-        derived["relocation_sockets"] = sorted(item["socket"] for item in listeners if item["port"] in ports)
-    if isinstance(interfaces, dict) and plan.get("interface") in interfaces:
-        derived["relocation_interface"] = interfaces[plan["interface"]]
+    for name, derive in (
+        ("logins", lambda: logins(found["accounts"]["users"], allowed)),
+        ("peer_root_logins", lambda: peer_root_logins(found["root_keys"]["admitted"], keys)),
+        ("relocation_sockets", lambda: relocation_sockets(found["listeners"], plan["guarded_ports"])),
+        ("relocation_interface", lambda: found["interfaces"][plan["interface"]]),
+    ):
+        # Of facts that are not there, or are no such facts, nothing is derived; a control on it is an error then.
+        with contextlib.suppress(KeyError, TypeError, AttributeError):
+            derived[name] = derive()
     found["site"] = derived
     return found
+
+
+def logins(users: Mapping[str, Any], allowed: Sequence[str]) -> list[dict[str, Any]]:
+    return [
+        {"account": name, "key": user["key"], "password": user["password"], "allowed": name in allowed}
+        for name, user in sorted(users.items())
+        if (user["key"] or user["password"]) and not user["expired"]
+    ]
+
+
+def peer_root_logins(admitted: Sequence[Mapping[str, Any]], keys: set[str]) -> list[dict[str, Any]]:
+    return [{key: entry[key] for key in ("path", "line", "comment")} for entry in admitted if entry["key"] in keys]
+
+
+def relocation_sockets(listeners: Sequence[Mapping[str, Any]], ports: Sequence[int]) -> list[str]:
+    return sorted(item["socket"] for item in listeners if item["port"] in ports)
 
 
 PLAN = ("scenario", "toolstack", "enabled", "interface", "address", "ports", "guarded_ports", "listeners", "sources")
