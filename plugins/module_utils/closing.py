@@ -17,7 +17,7 @@ import stat
 import time
 
 from ansible_collections.xensec.hardening.plugins.module_utils import accounts
-from ansible_collections.xensec.hardening.plugins.module_utils.files import read, rewrite
+from ansible_collections.xensec.hardening.plugins.module_utils.files import read, rewrite, set_times
 
 FILES = ("passwd", "shadow", "group", "gshadow")
 NOLOGINS = ("/usr/sbin/nologin", "/sbin/nologin", "/bin/false")
@@ -184,6 +184,8 @@ def take(account, path, own):
         "mode": stat.S_IMODE(status.st_mode),
         "mtime": status.st_mtime,
     }
+    if hasattr(status, "st_mtime_ns"):
+        taken["mtime_ns"] = status.st_mtime_ns
     if stat.S_ISLNK(status.st_mode):
         taken["link"] = os.readlink(path).decode("latin-1")
         return taken
@@ -224,5 +226,5 @@ def give_back(taken, force=False):
             os.fchown(handle, taken["uid"], taken["gid"])
         os.fchmod(handle, taken["mode"])
         stream.write(base64.b64decode(taken["content"]))
-    os.utime(path, (taken["mtime"], taken["mtime"]))
+    set_times(path, taken)
     return True
