@@ -141,11 +141,8 @@ class Init(object):
         self.bring_back_links(units_then, given)
         bus = [name for name in units_then.start if name.endswith(".dbus")]
         for name in bus if self.module.get_bin_path("dbus-send") else []:
-            arguments = ["string:" + units.stem(name), "uint32:0"]
-            self.run(
-                "dbus-send",
-                *(["--system", "--print-reply", "--dest=" + BUS, "/", BUS + ".StartServiceByName"] + arguments),
-            )
+            call = ["--system", "--print-reply", "--dest=" + BUS, "/", BUS + ".StartServiceByName"]
+            self.run("dbus-send", *(call + ["string:" + units.stem(name), "uint32:0"]))
         self.start([name for name in units_then.start if name not in bus])
 
     def bring_back_links(self, units_then, given):
