@@ -119,7 +119,7 @@ def view(report: Mapping[str, Any]) -> dict[str, Any]:
         "findings": findings,
         "holding": [row for row in rows if not row["counts"]["fail"] + row["counts"]["error"]],
         "verdict": verdict(report, findings),
-        "bars": {severity: bar(report["summary"]["severity"][severity]) for severity in SEVERITIES},
+        "bars": {severity: shares(report["summary"]["severity"][severity]) for severity in SEVERITIES},
         "waivers": waivers(report, controls, anchors),
         "lost": [host for host in report["hosts"] if host["state"] != "reached"],
         "silent": [
@@ -231,7 +231,7 @@ def count(number: int, one: str, many: str = "") -> str:
     return f"{number} {one if number == 1 else many or one + 's'}"
 
 
-def bar(counts: Mapping[str, int]) -> list[dict[str, Any]]:
+def shares(counts: Mapping[str, int]) -> list[dict[str, Any]]:
     """The shares of a whole, in hundredths."""
     total = sum(counts.values()) or 1
     left, parts = 0.0, []

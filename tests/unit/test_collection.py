@@ -56,7 +56,7 @@ def tracked() -> list[str]:
 
 
 def wanted(path: str) -> bool:
-    folder, _, rest = path.partition("/")
+    folder, dummy, rest = path.partition("/")
     return path in FILES or bool(rest and path.endswith(FOLDERS.get(folder, ())) and folder in FOLDERS)
 
 

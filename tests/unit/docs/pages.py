@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from ansible_collections.xensec.hardening.plugins.module_utils import firewall as firewall
-from ansible_collections.xensec.hardening.plugins.module_utils.record import Record as Record
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 

@@ -19,6 +19,8 @@ import yaml
 from ansible.inventory.manager import InventoryManager
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.parsing.dataloader import DataLoader
+from ansible_collections.xensec.hardening.plugins.module_utils import firewall
+from ansible_collections.xensec.hardening.plugins.module_utils.record import Record
 from pages import NAMES, OPTIONS, PAGES, ROLES, ROOT, SPECS, Block, blocks, read
 
 GROUPS = {"xen_nodes", "xen_gateways", "xen_probes"}
@@ -72,7 +74,7 @@ def run(*command: str) -> str:
 @pytest.mark.parametrize("path", PAGES, ids=name)
 def test_links_lead_somewhere(path: Path) -> None:
     for link in read(path).links:
-        target, _, anchor = link.partition("#")
+        target, dummy, anchor = link.partition("#")
         if ":" in target:
             assert re.fullmatch(r"https://[\w.-]+(/\S*)?", link), f"{name(path)}: {link}"
             continue
@@ -225,7 +227,7 @@ def in_namespace(*scripts: str) -> str:
 def test_who_is_locked_out_deletes_our_tables_and_no_other() -> None:
     if not shutil.which("nft", path=os.environ["PATH"] + ":/usr/sbin"):
         pytest.skip("nft is not installed")
-    ours = pages.firewall.Nftables(None, "dom0", "nft", "INPUT").tables
+    ours = firewall.Nftables(None, "dom0", "nft", "INPUT").tables
     made = "\n".join(f"nft add table {table}" for table in [*ours, "inet others"])
     assert in_namespace(made, commands_of("nft delete"), "nft list tables").split("\n") == ["table inet others", ""]
 
@@ -244,7 +246,7 @@ done"""
 def test_what_was_there_before_can_be_read_from_the_record(tmp_path: Path) -> None:
     original = tmp_path / "xend-config.sxp"
     original.write_bytes(b"(xend-relocation-server yes)\n\xff")
-    record = pages.Record("xend_config", root=str(tmp_path / "xensec"))
+    record = Record("xend_config", root=str(tmp_path / "xensec"))
     record.keep(files=[str(original)])
     command = commands_of("base64").replace("/etc/xen/xend-config.sxp", str(original))
     command = command.replace("/var/lib/xensec", str(tmp_path / "xensec"))

@@ -364,18 +364,18 @@ def answer(hosts: dict[str, dict[str, Any]], source: str, address: str, port: in
     found["state"] = state
 
 
-def report(hosts: dict[str, dict[str, Any]], /, **changed: Any) -> dict[str, Any]:
+def report(machines: dict[str, dict[str, Any]], **changed: Any) -> dict[str, Any]:
     arguments: dict[str, Any] = {
-        "hosts": list(hosts),
-        "nodes": [name for name in hosts if name.startswith("node")],
-        "gateways": [name for name in hosts if name.startswith("gateway")],
-        "probes": [name for name in hosts if name.startswith("outsider")],
+        "hosts": list(machines),
+        "nodes": [name for name in machines if name.startswith("node")],
+        "gateways": [name for name in machines if name.startswith("gateway")],
+        "probes": [name for name in machines if name.startswith("outsider")],
         "catalogue": catalogue(),
         "previous": None,
         "generated": "2026-11-20T09:00:00Z",
         "version": "0.1.0",
     }
-    return audit_report(hosts, **{**arguments, **changed})
+    return audit_report(machines, **{**arguments, **changed})
 
 
 def troubled(size: int = 4) -> dict[str, Any]:

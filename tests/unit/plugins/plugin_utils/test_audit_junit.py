@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ElementTree
 from typing import Any
+from xml.etree import ElementTree
 
 import audit_sample as sample
 import junitparser
@@ -59,7 +59,7 @@ def test_what_a_result_is_to_ci(status: str, kind: Any, words: str) -> None:
         assert results == []
         return
     (result,) = results
-    assert type(result) is kind
+    assert isinstance(result, kind)
     assert result.message == words
     if status in ("fail", "error"):
         assert 'Expected: ["y"]\n' in result.text
@@ -73,7 +73,7 @@ def test_a_host_that_nothing_is_known_of_is_no_success(asked: bool, kind: Any) -
     sample.lose(hosts, "node2")
     found = suites(sample.report(hosts, hosts=[name for name in hosts if asked or name != "node2"]))
     (result,) = found["node2"]["reached"].result
-    assert type(result) is kind
+    assert isinstance(result, kind)
     assert list(found["node2"]) == ["reached"]
 
 
@@ -90,7 +90,7 @@ def test_a_node_whose_ports_nobody_tried_is_not_said_to_be_as_planned() -> None:
     hosts = sample.cluster(1)
     del hosts["outsider"]
     (result,) = suites(sample.report(hosts))["node1"]["relocation ports are reached as planned"].result
-    assert type(result) is junitparser.Skipped
+    assert isinstance(result, junitparser.Skipped)
 
 
 PLAIN_TAGS = [element.tag for element in ElementTree.fromstring(audit_junit(sample.report(sample.cluster(1)))).iter()]

@@ -23,9 +23,9 @@ SCHEMA = json.loads((Path(__file__).parents[4] / "roles/dom0_audit/files/report.
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 
 
-def made(hosts: dict[str, dict[str, Any]], /, **changed: Any) -> dict[str, Any]:
+def made(machines: dict[str, dict[str, Any]], **changed: Any) -> dict[str, Any]:
     """A report that is as its schema has it, and comes through JSON unchanged."""
-    report = sample.report(hosts, **changed)
+    report = sample.report(machines, **changed)
     VALIDATOR.validate(report)
     assert json.loads(json.dumps(report)) == report
     return report
