@@ -62,7 +62,7 @@ def test_links_of_a_page_lead_somewhere(path: Path) -> None:
         if re.match(r"[a-z]+:", link):
             assert re.match(r"https://[\w.-]+(/|$)", link), link
             continue
-        target, dummy, anchor = link.partition("#")
+        target, _dummy, anchor = link.partition("#")
         found = (path.parent / unquote(target)).resolve() if target else path
         assert exists(found), link
         assert not anchor or anchor in read(found).anchors, link

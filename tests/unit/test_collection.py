@@ -56,7 +56,7 @@ def tracked() -> list[str]:
 
 
 def wanted(path: str) -> bool:
-    folder, dummy, rest = path.partition("/")
+    folder, _dummy, rest = path.partition("/")
     return path in FILES or bool(rest and path.endswith(FOLDERS.get(folder, ())) and folder in FOLDERS)
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-import pages
 import pytest
 import yaml
 from ansible.inventory.manager import InventoryManager
@@ -74,7 +73,7 @@ def run(*command: str) -> str:
 @pytest.mark.parametrize("path", PAGES, ids=name)
 def test_links_lead_somewhere(path: Path) -> None:
     for link in read(path).links:
-        target, dummy, anchor = link.partition("#")
+        target, _dummy, anchor = link.partition("#")
         if ":" in target:
             assert re.fullmatch(r"https://[\w.-]+(/\S*)?", link), f"{name(path)}: {link}"
             continue
