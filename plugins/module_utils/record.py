@@ -220,6 +220,11 @@ class Record(object):
         written = self._content["written"].get(name)
         return written is not None and value not in written
 
+    def forget_former(self, wanted):
+        """Delete what an undo before has kept, if that is wanted."""
+        if wanted:
+            self.close(forget=True)
+
     def close(self, forget=False):
         """End the record, once everything is as it was: a change that comes later begins a new one.
 
@@ -234,6 +239,8 @@ class Record(object):
         folder = os.path.dirname(self.path)
         if os.path.isdir(folder):
             sweep(folder)
-            if forget and not os.listdir(folder):
-                os.rmdir(folder)
+            # A transaction's folder, empty where none is open, and ours.
+            for path in [os.path.join(folder, "rollback"), folder] if forget else []:
+                if os.path.isdir(path) and not os.listdir(path):
+                    os.rmdir(path)
         self._content = self._empty()

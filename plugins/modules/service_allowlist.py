@@ -494,6 +494,7 @@ def restored(module, host):
     """Put back what was recorded; return the result."""
     params, kept = module.params, record.Record("service_allowlist", root=record.RECORD_ROOT)
     if not kept.exists():
+        kept.forget_former(params["forget"] and not module.check_mode)
         return {"changed": False, "started": [], "left": []}
     state = kept.content("state")
     recorded = dict((key[len("unit ") :], value) for key, value in state.items() if key.startswith("unit "))

@@ -399,6 +399,7 @@ def restored(module):
     """Put the file back; return the result."""
     kept = record.Record("xend_config", root=STATE_FOLDER)
     if not kept.exists():
+        kept.forget_former(module.params["forget"] and not module.check_mode)
         return {"changed": False, "restarted": False, "left": []}
     given = undo.Undo(kept, module.params["force"])
     now = dict((path, files.read(path) or b"") for path in given.paths)

@@ -502,6 +502,7 @@ class Node(object):
     def restored(self):
         """Put back what was found; connections that are open, and the guests that come in by them, go on."""
         if not self.record.exists():
+            self.record.forget_former(self.params["forget"] and not self.module.check_mode)
             return
         keys = os.path.join(ssh.FOLDER, "keys")
         recorded = self.record.content("files")

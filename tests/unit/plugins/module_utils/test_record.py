@@ -198,3 +198,17 @@ def test_refuses_what_is_no_json(tmpdir):
     tmpdir.join("m.json").write('{"version": 1, "fil')
     with pytest.raises(ValueError):
         record.Record("m", root=str(tmpdir))
+
+
+def test_what_an_undo_has_kept_goes_when_a_later_one_asks(tmpdir):
+    root = tmpdir.join("state")
+    path = tmpdir.join("file")
+    path.write("original")
+    kept = record.Record("module", root=str(root))
+    kept.keep(files=[str(path)])
+    root.ensure("rollback", dir=True)
+    kept.close()
+    kept.forget_former(False)
+    assert root.join("module.json.restored").check()
+    kept.forget_former(True)
+    assert not root.check()
