@@ -36,7 +36,7 @@ def compile_expression(text: str) -> Any:
     except ImportError:
         raise ValueError(
             "the Python library jmespath is needed on the controller to evaluate controls: install it there, "
-            "as in python3 -m pip install jmespath"
+            "as in python3 -m pip install jmespath junitparser (the second is for the report for CI)"
         ) from None
     try:
         return jmespath.compile(text)
