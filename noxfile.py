@@ -171,7 +171,8 @@ def docs(session: nox.Session) -> None:
         shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(ROOT / "docs", tree / "docs")
     # Where the guides link to a file of the collection, the site has it to download.
-    (tree / "playbooks").symlink_to(ROOT / "playbooks")
+    for folder in ("playbooks", "roles"):
+        (tree / folder).symlink_to(ROOT / folder)
     (tree / "docs/reference").mkdir()
     session.run(
         *(str(programs / "antsibull-docs"), "--config-file", "tools/docs/antsibull-docs.cfg", "collection"),
