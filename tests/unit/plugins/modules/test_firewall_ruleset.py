@@ -1071,7 +1071,7 @@ def test_a_restore_is_a_transaction_that_the_host_takes_back(armed):
 def test_a_ruleset_that_somebody_edited_is_left_on_disk(pretend):
     pretend.converge()
     path = pretend.configuration.join("test.nft")
-    path.write(path.read() + "# mine\n")
+    path.write_binary(path.read_binary() + b"# mine\n")
     result = pretend.run(state="restored")
     assert result["left"] == ["%s has been changed since" % path]
     assert pretend.ours() == "" and path.check()
