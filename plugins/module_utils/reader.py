@@ -17,7 +17,14 @@ import time
 from ansible.module_utils.common.text.converters import to_bytes, to_native
 
 # systemctl and the parsers need the untranslated output.
-ENVIRONMENT = {"LANG": "C", "LC_ALL": "C", "SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": ""}
+ENVIRONMENT = {
+    "LANG": "C",
+    "LC_ALL": "C",
+    "SYSTEMD_COLORS": "0",
+    "SYSTEMD_PAGER": "",
+    # systemctl gives up after 25 seconds by itself; how long it may take is up to the reader.
+    "SYSTEMD_BUS_TIMEOUT": "120",
+}
 
 
 class Unreadable(Exception):
@@ -31,7 +38,7 @@ class Reader(object):
     :arg total: seconds that all of them may take.
     """
 
-    def __init__(self, module, each=45, total=150):
+    def __init__(self, module, each=90, total=240):
         self.module, self.params, self.each = module, module.params, each
         self.deadline = time.time() + total
 

@@ -23,8 +23,8 @@ options:
     description:
       - What to read. V(accounts) takes root, and is read only when it is named.
       - V(audit) is everything else as well as what an audit looks at. With it a fact that cannot be read is null and
-        explained in RV(unread), instead of failing the module; no command may take more than 45 seconds, and all of them
-        together no more than 150.
+        explained in RV(unread), instead of failing the module; no command may take more than 90 seconds, and all of them
+        together no more than 240.
     type: list
     elements: str
     choices: [toolstack, interfaces, listeners, control, firewall_managers, relocation, perimeter, accounts, audit]
@@ -272,7 +272,7 @@ unread:
   returned: when O(gather_subset) has V(audit)
   type: list
   elements: dict
-  sample: [{fact: audit.consoles, reason: "'xl list -l' did not answer within 45 seconds"}]
+  sample: [{fact: audit.consoles, reason: "'xl list -l' did not answer within 90 seconds"}]
 """
 
 import glob
