@@ -93,7 +93,7 @@ def immutable_file(rng):
     try:
         said = harden(rng)
     finally:
-        mount("umount", path)
+        mount("umount", "--lazy", path)
     assert "failed=1" in said, said
     return f"{path} cannot be replaced"
 
