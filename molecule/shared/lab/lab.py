@@ -340,8 +340,10 @@ class Lab:
                 for machine in (settings["node"], guest)
             )
             vif = f"vif{index}.0"
-            if "eth0" in run("nsenter", "-t", inside, "-n", "ip", "-brief", "link"):
+            if f"{vif}@" in run("nsenter", "-t", node, "-n", "ip", "-brief", "link"):
                 continue
+            # What the node had before it was rebooted goes with its other end, but only after a while.
+            run("nsenter", "-t", inside, "-n", "ip", "link", "del", "eth0", check=False)
             outer, inner = f"xl{CHECKOUT_ID}{index}", f"xg{CHECKOUT_ID}{index}"
             run("ip", "link", "add", outer, "type", "veth", "peer", "name", inner)
             run("ip", "link", "set", outer, "netns", node)
