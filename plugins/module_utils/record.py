@@ -220,11 +220,6 @@ class Record(object):
         written = self._content["written"].get(name)
         return written is not None and value not in written
 
-    def forget_former(self, wanted):
-        """Delete what an undo before has kept, if that is wanted."""
-        if wanted:
-            self.close(forget=True)
-
     def close(self, forget=False):
         """End the record, once everything is as it was: a change that comes later begins a new one.
 

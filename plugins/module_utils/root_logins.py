@@ -12,14 +12,14 @@ import re
 
 from ansible_collections.xensec.hardening.plugins.module_utils import files
 from ansible_collections.xensec.hardening.plugins.module_utils.control import control_connection
+from ansible_collections.xensec.hardening.plugins.module_utils.relocation_ssh import NOTICE
 from ansible_collections.xensec.hardening.plugins.module_utils.sshd import CONFIG, DROP_INS, Sshd
 
 # Of several Match that apply the first counts: before the file of the role dom0_users, in any locale's order.
 PATH = DROP_INS + "/00-xen-relocation.conf"
 # A Match in an included file ends with that file (sshd_config(5), Include).
 TEXT = """\
-# Written by xensec.hardening, role xend_relocation. Changes are overwritten.
-Match User root Address {addresses}
+{notice}Match User root Address {addresses}
     PermitRootLogin no
 """
 
@@ -56,7 +56,7 @@ def refused_by(text):
 
 def wanted(addresses):
     """Return the file that refuses root from these addresses, as (path, text, mode); nothing if there are none."""
-    return [(PATH, TEXT.format(addresses=",".join(sorted(addresses))), 0o644)] if addresses else []
+    return [(PATH, TEXT.format(notice=NOTICE, addresses=",".join(sorted(addresses))), 0o644)] if addresses else []
 
 
 def put_into_effect(module, before, addresses):

@@ -25,22 +25,15 @@ description:
   - With O(confirm_timeout) it is a transaction. The host arms a rollback of its own before it closes accounts; only
     once a new connection came through are files put away and sessions ended.
   - What is found is recorded in C(/var/lib/xensec/account_allowlist.json), readable by root only.
+extends_documentation_fragment:
+  - xensec.hardening.undo
+  - xensec.hardening.confirmation
 options:
   state:
     description: V(present) closes the accounts, V(restored) gives back what was taken, but for the processes.
     type: str
     choices: [present, restored]
     default: present
-  force:
-    description: With O(state=restored), whether to put back also what somebody has changed since.
-    type: bool
-    default: false
-  forget:
-    description: >-
-      With O(state=restored), whether to delete the record of what was found, in place of keeping it beside its place under
-      the name C(account_allowlist.json.restored).
-    type: bool
-    default: false
   allowed:
     description: The accounts that may log in. It has to be given, and must not be empty, for O(state=present).
     type: list
@@ -73,17 +66,6 @@ options:
       - xen
       - systemd-journal
       - netdev
-  confirm_timeout:
-    description: >-
-      How long the host waits for a new connection before it takes the change back, in seconds, from 10 to 3600. 0 is for
-      no transaction.
-    type: int
-    default: 60
-  step:
-    description: For the controller's half of the transaction, which sets it. Leave it alone.
-    type: str
-    choices: [all, load, confirm, status]
-    default: all
 attributes:
   check_mode:
     support: full

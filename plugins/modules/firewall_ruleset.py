@@ -22,6 +22,8 @@ description:
   - With O(confirm_timeout) the change is a transaction. The host arms a rollback of its own, loads the rules, and keeps
     them once the controller has come through over a new connection; if it does not, the host takes them back by itself
     and the task fails. Only what was confirmed is made permanent. Where nothing differs, no new connection is made.
+extends_documentation_fragment:
+  - xensec.hardening.undo
 options:
   name:
     description:
@@ -37,16 +39,6 @@ options:
     type: str
     choices: [present, absent, restored]
     default: present
-  force:
-    description: With O(state=restored), whether to remove also files that somebody has changed since.
-    type: bool
-    default: false
-  forget:
-    description: >-
-      With O(state=restored), whether to delete the record of what was found, in place of keeping it in
-      C(/var/lib/xensec/firewall_NAME.json.restored).
-    type: bool
-    default: false
   backend:
     description: The packet filter to use; V(auto) takes nftables where C(nft) works, else iptables.
     type: str

@@ -22,22 +22,15 @@ description:
     controller has to come through, become included, or the host puts the files back by itself. A reboot in between
     comes up with the old ones as well.
   - What is found is recorded in C(/var/lib/xensec/login_policy.json) before the first change.
+extends_documentation_fragment:
+  - xensec.hardening.undo
+  - xensec.hardening.confirmation
 options:
   state:
     description: V(present) writes the files, V(restored) puts back what was found before the first change.
     type: str
     choices: [present, restored]
     default: present
-  force:
-    description: With O(state=restored), whether to put back also what somebody has changed since.
-    type: bool
-    default: false
-  forget:
-    description: >-
-      With O(state=restored), whether to delete the record of what was found, in place of keeping it beside its place under
-      the name C(login_policy.json.restored).
-    type: bool
-    default: false
   files:
     description: Files that are ours as a whole.
     type: list
@@ -76,17 +69,6 @@ options:
       its lines.
     type: dict
     default: {}
-  confirm_timeout:
-    description: >-
-      How long the host waits for a new connection before it takes the change back, in seconds, from 10 to 3600. 0 is for
-      no transaction.
-    type: int
-    default: 60
-  step:
-    description: For the controller's half of the transaction, which sets it. Leave it alone.
-    type: str
-    choices: [all, load, confirm, status]
-    default: all
 attributes:
   check_mode:
     support: full

@@ -25,6 +25,8 @@ description:
     require.
   - What it found of a unit is recorded below C(/var/lib/xensec) before the unit is first changed.
   - After that it looks at every listening socket, TCP and UDP, and returns those that belong to no unit that stays.
+extends_documentation_fragment:
+  - xensec.hardening.undo
 options:
   state:
     description:
@@ -34,16 +36,6 @@ options:
     type: str
     choices: [present, restored]
     default: present
-  force:
-    description: With O(state=restored), whether to put back also what somebody has changed since.
-    type: bool
-    default: false
-  forget:
-    description: >-
-      With O(state=restored), whether to delete the record of what was found, in place of keeping it beside its place under
-      the name C(service_allowlist.json.restored).
-    type: bool
-    default: false
   keep:
     description:
       - What stays, and why. A pattern without a suffix such as C(.socket) means the units of every kind with that name.
@@ -494,7 +486,8 @@ def restored(module, host):
     """Put back what was recorded; return the result."""
     params, kept = module.params, record.Record("service_allowlist", root=record.RECORD_ROOT)
     if not kept.exists():
-        kept.forget_former(params["forget"] and not module.check_mode)
+        if params["forget"] and not module.check_mode:
+            kept.close(forget=True)
         return {"changed": False, "started": [], "left": []}
     state = kept.content("state")
     recorded = dict((key[len("unit ") :], value) for key, value in state.items() if key.startswith("unit "))

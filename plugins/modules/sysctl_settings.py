@@ -19,6 +19,8 @@ description:
   - A setting the kernel does not have, or does not let anybody change, is reported and not written. In a container, where
     a setting would be that of the machine around it, only those of the network are touched, which are its own.
   - What is found is recorded in C(/var/lib/xensec/sysctl_NAME.json) before the first change.
+extends_documentation_fragment:
+  - xensec.hardening.undo
 options:
   name:
     description: Which group, up to 12 lower-case letters and digits. It gives the file its name.
@@ -29,16 +31,6 @@ options:
     type: str
     choices: [present, restored]
     default: present
-  force:
-    description: With O(state=restored), whether to put back also what somebody has changed since.
-    type: bool
-    default: false
-  forget:
-    description: >-
-      With O(state=restored), whether to delete the record of what was found, in place of keeping it beside its place under
-      the name C(sysctl_NAME.json.restored).
-    type: bool
-    default: false
   settings:
     description: The settings, in the order they are written.
     type: list

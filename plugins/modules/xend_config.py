@@ -33,6 +33,8 @@ attributes:
     description: Target OS that can be operated against.
     platforms: posix
     support: full
+extends_documentation_fragment:
+  - xensec.hardening.undo
 options:
   state:
     description:
@@ -41,16 +43,6 @@ options:
     type: str
     choices: [present, restored]
     default: present
-  force:
-    description: With O(state=restored), whether to put back also what somebody has changed since.
-    type: bool
-    default: false
-  forget:
-    description: >-
-      With O(state=restored), whether to delete the record of what was found, in place of keeping it beside its place under
-      the name C(xend_config.json.restored).
-    type: bool
-    default: false
   path:
     description:
       - The configuration file. It must exist.
@@ -399,7 +391,8 @@ def restored(module):
     """Put the file back; return the result."""
     kept = record.Record("xend_config", root=STATE_FOLDER)
     if not kept.exists():
-        kept.forget_former(module.params["forget"] and not module.check_mode)
+        if module.params["forget"] and not module.check_mode:
+            kept.close(forget=True)
         return {"changed": False, "restarted": False, "left": []}
     given = undo.Undo(kept, module.params["force"])
     now = dict((path, files.read(path) or b"") for path in given.paths)

@@ -24,6 +24,8 @@ description:
   - systemd listens, and starts an ssh server for each connection, so guests that are coming in when the service is
     changed or taken away go on coming in, and new keys need no restart.
   - What is found is recorded below C(/var/lib/xensec) before the first change.
+extends_documentation_fragment:
+  - xensec.hardening.undo
 options:
   state:
     description:
@@ -34,16 +36,6 @@ options:
     type: str
     choices: [keys, present, absent, restored]
     default: present
-  force:
-    description: With O(state=restored), whether to put back also what somebody has changed since.
-    type: bool
-    default: false
-  forget:
-    description: >-
-      With O(state=restored), whether to delete the record of what was found, in place of keeping it beside its place under
-      the name C(xl_relocation.json.restored).
-    type: bool
-    default: false
   purpose:
     description: V(migrate) lets in what C(xl migrate) sends; V(forward) lets in one forward, to O(forward_to).
     type: str
@@ -381,6 +373,14 @@ class Node(object):
         dummy, output, dummy = self.module.run_command(["systemctl", "show", "-p", properties, ssh.SOCKET])
         return dict(line.split("=", 1) for line in output.splitlines() if "=" in line)
 
+    def runs(self):
+        """Whether the service, which is to go, runs."""
+        unit = self.unit() if os.path.isdir(service.SYSTEMD_FOLDER) else {}
+        found = unit.get("ActiveState") in ("active", "activating", "reloading")
+        if found:
+            self.reasons.append("the service runs")
+        return found
+
     def present(self):
         programs = {
             "sshd": self.need("sshd", "install OpenSSH's server"),
@@ -476,11 +476,7 @@ class Node(object):
         going += [ssh.CLIENT, os.path.join(ssh.FOLDER, "keys"), root_logins.PATH]
         different = self.compare(files + xendomains)
         gone = self.leave([path for path in going if path not in keep])
-        unit = self.unit() if os.path.isdir(service.SYSTEMD_FOLDER) else {}
-        runs = unit.get("ActiveState") in ("active", "activating", "reloading")
-        has_unit = os.path.exists(ssh.UNIT)
-        if runs:
-            self.reasons.append("the service runs")
+        has_unit, runs = os.path.exists(ssh.UNIT), self.runs()
         gone += self.leave([ssh.UNIT, ssh.SERVICE])
         if not self.reasons or self.module.check_mode:
             return
@@ -502,7 +498,8 @@ class Node(object):
     def restored(self):
         """Put back what was found; connections that are open, and the guests that come in by them, go on."""
         if not self.record.exists():
-            self.record.forget_former(self.params["forget"] and not self.module.check_mode)
+            if self.params["forget"] and not self.module.check_mode:
+                self.record.close(forget=True)
             return
         keys = os.path.join(ssh.FOLDER, "keys")
         recorded = self.record.content("files")
@@ -513,11 +510,7 @@ class Node(object):
         self.reasons += ["%s is not as it was" % path for path in given.paths] + ["%s is there" % keys] * os.path.isdir(
             keys
         )
-        has_unit = os.path.exists(ssh.UNIT)
-        unit = self.unit() if os.path.isdir(service.SYSTEMD_FOLDER) else {}
-        runs = unit.get("ActiveState") in ("active", "activating", "reloading")
-        if runs:
-            self.reasons.append("the service runs")
+        has_unit, runs = os.path.exists(ssh.UNIT), self.runs()
         if self.module.check_mode:
             return
         if runs or has_unit:
@@ -584,17 +577,14 @@ def work_on(module):
     node.check()
     if node.refusal_warning and module.params["state"] != "keys":
         module.warn(node.refusal_warning)
-    try:
-        if module.params["state"] == "keys":
-            node.make_keys()
-        elif module.params["state"] == "present":
-            restarted = node.present()
-        elif module.params["state"] == "restored":
-            node.restored()
-        else:
-            node.absent()
-    except (IOError, OSError, ValueError) as error:
-        module.fail_json(msg="the relocation service cannot be changed: %s. Mend that and run again" % error)
+    if module.params["state"] == "keys":
+        node.make_keys()
+    elif module.params["state"] == "present":
+        restarted = node.present()
+    elif module.params["state"] == "restored":
+        node.restored()
+    else:
+        node.absent()
     after = ssh.state()
     result = {"left": node.left} if module.params["state"] == "restored" else {}
     return dict(

@@ -208,7 +208,6 @@ def test_what_an_undo_has_kept_goes_when_a_later_one_asks(tmpdir):
     kept.keep(files=[str(path)])
     root.ensure("rollback", dir=True)
     kept.close()
-    kept.forget_former(False)
     assert root.join("module.json.restored").check()
-    kept.forget_former(True)
+    kept.close(forget=True)
     assert not root.check()
