@@ -161,13 +161,17 @@ def ensure_images(names: set[str]) -> None:
 class Lab:
     # How long a machine may take until it answers ssh, and to answer one connection.
     boot_seconds, answer_seconds = 300, 10
+    # What there is where the scenario has no description of its own.
+    cluster = "cluster.yml"
+    # No connection is shared: a lock-out has to show at the next task.
+    ssh_options = "-o ControlMaster=no"
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.prefix = f"xensec-{CHECKOUT_ID}-{name}"
         self.folder = STATE / name
         own = CHECKOUT / "molecule" / name / "lab" / "cluster.yml"
-        self.plan: dict[str, Any] = yaml.safe_load((own if own.exists() else HERE / "cluster.yml").read_text())
+        self.plan: dict[str, Any] = yaml.safe_load((own if own.exists() else HERE / self.cluster).read_text())
 
     def container(self, host: str) -> str:
         return f"{self.prefix}-{host}"
@@ -398,8 +402,8 @@ class Lab:
             "all": {
                 "vars": {
                     "ansible_user": "root",
-                    # No connection is shared: a lock-out has to show at the next task.
-                    "ansible_ssh_args": f"-F {self.folder}/ssh_config -o ControlMaster=no",
+                    "ansible_ssh_args": f"-F {self.folder}/ssh_config {self.ssh_options}",
+                    "ansible_ssh_timeout": self.answer_seconds,
                     "ansible_pipelining": True,
                     "ansible_python_interpreter": "/usr/bin/python3",
                     "lab_networks": subnets,

@@ -7,7 +7,7 @@
     xen.py reboot NAME HOST [HOST ...]
     xen.py down NAME     remove the machines; the disk they were made from stays, for the next time
 
-Hosts of lab/cluster.yml without an image are such machines; XEN_SUITE=bullseye, bookworm or trixie chooses their Xen
+Hosts of xen-cluster.yml without an image are such machines; XEN_SUITE=bullseye, bookworm or trixie chooses their Xen
 (4.14, 4.17 or 4.20). The processor is the machine's own where it lets guests have hardware virtualisation, else it is
 emulated, and everything takes a minute or two.
 """
@@ -122,6 +122,10 @@ class XenLab(lab.Lab):
     """A lab some of whose hosts are machines that run Xen."""
 
     boot_seconds, answer_seconds = BOOT_SECONDS, 120
+    cluster = "xen-cluster.yml"
+    # A new connection takes an emulated machine seconds. A lock-out shows over those of the tests, and of the roles' own
+    # proofs, which are new ones.
+    ssh_options = "-o ControlMaster=auto -o ControlPersist=300"
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
