@@ -49,6 +49,8 @@ def test_no_secret_is_told_and_what_others_change_is_left(machines):
     changed = differences(before(NODE), snapshot(node))
     assert "file /etc/xen/xend-config.sxp" in changed and "account passwd" in changed
     told.append(play("restore", "--limit", NODE, "-vvv", "--diff", restore_force=True).output)
-    assert differences(before(NODE), snapshot(node)) == {}
+    # The copy that usermod made of the file before it changed it is nobody's but the test's.
+    remains = set(differences(before(NODE), snapshot(node)))
+    assert remains <= {"file /etc/passwd-", "file /etc/passwd- time"}
     for text in [*told, readable]:
         assert not [secret for secret in secrets if secret in text]
