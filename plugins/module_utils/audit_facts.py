@@ -22,7 +22,15 @@ import re
 import stat
 
 from ansible_collections.xensec.hardening.plugins.module_utils import accounts as local
-from ansible_collections.xensec.hardening.plugins.module_utils import inits, relocation_ssh, sockets, sxp, sysctl, units
+from ansible_collections.xensec.hardening.plugins.module_utils import (
+    contents,
+    inits,
+    relocation_ssh,
+    sockets,
+    sxp,
+    sysctl,
+    units,
+)
 
 XEND_CONFIG = "/etc/xen/xend-config.sxp"
 GUESTS = ("/etc/xen/*", "/etc/xen/auto/*", "/etc/xen/vm/*")
@@ -106,9 +114,9 @@ def loopback(address):
 
 def xen(reader):
     """Return whether Xen runs below this kernel, and its version."""
-    parts = [sockets.read(os.path.join(XEN, "version", name)).strip() for name in ("major", "minor", "extra")]
+    parts = [contents.read(os.path.join(XEN, "version", name)).strip() for name in ("major", "minor", "extra")]
     return {
-        "dom0": "control_d" in sockets.read(CAPABILITIES),
+        "dom0": "control_d" in contents.read(CAPABILITIES),
         "version": "%s.%s%s" % tuple(parts) if parts[0] else "unknown",
     }
 
@@ -227,7 +235,7 @@ def xendomains(reader):
     """Return where guests go at shut-down, by the defaults of xendomains; the empty string for nowhere."""
     value = ""
     for path in XENDOMAINS:
-        for found in relocation_ssh.ASSIGNMENT.findall(sockets.read(path)):
+        for found in relocation_ssh.ASSIGNMENT.findall(contents.read(path)):
             value = found[1].strip("\"'")
     return {"migrate": value}
 
@@ -315,7 +323,7 @@ def consoles(reader, listen):
         if text:
             found += configured_consoles(text.decode("utf-8", "replace"), path, listen or "0.0.0.0")
     xl = reader.get_bin_path("xl")
-    if xl and "control_d" in sockets.read(CAPABILITIES):
+    if xl and "control_d" in contents.read(CAPABILITIES):
         code, output, error = reader.run_command([xl, "list", "-l"])
         try:
             if code:
@@ -424,7 +432,7 @@ def authorized(paths):
     """Return the keys in these files: where, which, and what they are bound to."""
     found = []
     for path in paths:
-        for number, line in enumerate(sockets.read(path).splitlines(), 1):
+        for number, line in enumerate(contents.read(path).splitlines(), 1):
             match = None if line.lstrip().startswith("#") else relocation_ssh.PUBLIC_KEY.search(line)
             if match:
                 options = line[: match.start(1)].lower()

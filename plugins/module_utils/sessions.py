@@ -13,6 +13,8 @@ import re
 import signal
 import time
 
+from ansible_collections.xensec.hardening.plugins.module_utils.contents import read
+
 PROC = "/proc"
 SYSTEMD = "/run/systemd/system"
 UNIT_FOLDERS = ("/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
@@ -26,19 +28,11 @@ DOOR_PROGRAMS = ("sshd", "sshd-session", "dropbear", "cron", "crond", "atd", "lo
 NO_LOGIN = 2**32 - 1
 
 
-def _read(pid, name):
-    try:
-        with open(os.path.join(PROC, str(pid), name), "rb") as stream:
-            return stream.read().decode("utf-8", "replace")
-    except (IOError, OSError):
-        return ""
-
-
 def cgroup_path(pid):
     """Return the path of the process in systemd's own hierarchy, below what the first process is in."""
     paths = []
     for one in (pid, 1):
-        for line in _read(one, "cgroup").splitlines():
+        for line in read(os.path.join(PROC, str(one), "cgroup")).splitlines():
             number, dummy, rest = line.partition(":")
             controllers, dummy, path = rest.partition(":")
             if controllers == "name=systemd" or number == "0":
@@ -55,7 +49,7 @@ class Process(object):
 
     def __init__(self, pid):
         self.pid = pid
-        status = _read(pid, "status")
+        status = read(os.path.join(PROC, str(pid), "status"))
         uids = re.search(r"^Uid:\s+(\d+)\s+(\d+)\s+(\d+)\s+(\d+)", status, re.M)
         parent = re.search(r"^PPid:\s+(\d+)", status, re.M)
         name = re.search(r"^Name:\s+(.*)", status, re.M)
@@ -86,10 +80,10 @@ def belongs_to(process, table):
             return "service", unit
         return ("person", "") if from_a_door(process, table) else ("other", unit)
     # Without systemd a daemon is what no login, no terminal and no job has brought up.
-    fields = _read(process.pid, "stat").rpartition(")")[2].split()
+    fields = read(os.path.join(PROC, str(process.pid), "stat")).rpartition(")")[2].split()
     terminal = int(fields[4]) if len(fields) > 4 else 0
-    login = _read(process.pid, "loginuid").strip("\0\n") or str(NO_LOGIN)
-    environment = _read(process.pid, "environ").split("\0")
+    login = read(os.path.join(PROC, str(process.pid), "loginuid")).strip("\0\n") or str(NO_LOGIN)
+    environment = read(os.path.join(PROC, str(process.pid), "environ")).split("\0")
     if terminal or int(login) != NO_LOGIN or any(item.startswith("SSH_CONNECTION=") for item in environment):
         return "person", ""
     return ("person", "") if from_a_door(process, table) else ("service", process.name)

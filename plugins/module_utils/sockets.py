@@ -13,6 +13,8 @@ import re
 import socket
 import struct
 
+from ansible_collections.xensec.hardening.plugins.module_utils.contents import read
+
 PROC = "/proc"
 LISTENING, UNCONNECTED = "0A", "07"
 TABLES = (
@@ -23,14 +25,6 @@ TABLES = (
     ("udplite", "udplite", UNCONNECTED),
     ("udplite6", "udplite", UNCONNECTED),
 )
-
-
-def read(path):
-    try:
-        with open(path, "rb") as stream:
-            return stream.read().decode("utf-8", "replace")
-    except (IOError, OSError):
-        return ""
 
 
 def decode_address(text):

@@ -289,6 +289,7 @@ from ansible_collections.xensec.hardening.plugins.module_utils import (
     sockets,
 )
 from ansible_collections.xensec.hardening.plugins.module_utils.control import control_connection, control_login
+from ansible_collections.xensec.hardening.plugins.module_utils.contents import read
 from ansible_collections.xensec.hardening.plugins.module_utils.reader import Reader, Unreadable
 from ansible_collections.xensec.hardening.plugins.module_utils.sessions import of_accounts, service_accounts
 from ansible_collections.xensec.hardening.plugins.module_utils.sshd import RUNTIME, Sshd
@@ -303,14 +304,6 @@ MOST_ROUTES = 1000
 LIBXL_DRIVERS = ("/usr/lib*/libvirt/connection-driver/*libxl*", "/usr/lib/*/libvirt/connection-driver/*libxl*")
 # The names that Xen's scripts give to guests' network interfaces in Dom0.
 GUEST_INTERFACES = ("vif", "tap")
-
-
-def read(path):
-    try:
-        with open(path, "rb") as stream:
-            return stream.read().decode("utf-8", "replace")
-    except (IOError, OSError):
-        return ""
 
 
 def processes():

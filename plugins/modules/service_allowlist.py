@@ -237,7 +237,7 @@ import re
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.xensec.hardening.plugins.module_utils import former, inits, record, sockets, undo, units
+from ansible_collections.xensec.hardening.plugins.module_utils import contents, former, inits, record, undo, units
 from ansible_collections.xensec.hardening.plugins.module_utils.changes import carry_out
 
 PRESET = "/etc/systemd/system-preset/00-xensec.preset"
@@ -308,7 +308,7 @@ def hold_new(host, found, verdicts, entries, warnings):
     if host.masks:
         texts[PRESET] = preset_text(found, verdicts, entries)
     if os.path.exists("/usr/sbin/invoke-rc.d"):
-        present = sockets.read(POLICY)
+        present = contents.read(POLICY)
         if present and inits.OWN not in present:
             warnings.append(
                 "%s is not ours and was left alone: it decides whether a package that is installed later starts its "
@@ -401,7 +401,7 @@ def check_purge(module, found, verdicts):
     for unit in found:
         # A stem of the file's name is enough of a reason to ask for the package.
         if unit.name in verdicts and verdicts[unit.name].stays and unit.path:
-            known = [sockets.read("/var/lib/dpkg/info/%s.list" % name).splitlines() for name in present]
+            known = [contents.read("/var/lib/dpkg/info/%s.list" % name).splitlines() for name in present]
             short = re.sub(r"^/usr(?=/)", "", unit.path)
             if any(unit.path in lines or short in lines for lines in known):
                 module.fail_json(
@@ -422,7 +422,7 @@ def purge(module, packages):
 
 
 def changed_files(texts):
-    return dict((path, text) for path, text in texts.items() if sockets.read(path) != text)
+    return dict((path, text) for path, text in texts.items() if contents.read(path) != text)
 
 
 def settle(module, host, verdicts, before, mask):
@@ -535,7 +535,9 @@ def diff(found, wanted, texts):
             {"before_header": "units", "after_header": "units", "before": "".join(before), "after": "".join(after)}
         )
     for path in sorted(texts):
-        result.append({"before_header": path, "after_header": path, "before": sockets.read(path), "after": texts[path]})
+        result.append(
+            {"before_header": path, "after_header": path, "before": contents.read(path), "after": texts[path]}
+        )
     return result
 
 
