@@ -290,6 +290,11 @@ def port_groups(ports: Sequence[str]) -> list[str]:
     return [",".join(group) for group in groups]
 
 
+def ipset_name(networks: Sequence[str], family: int) -> str:
+    """Name a set by its content: so it never changes, and old rules go on with the old one until they are gone."""
+    return f"xensec_{hashlib.sha256(' '.join(networks).encode()).hexdigest()[:12]}_{family}"
+
+
 def iptables_service(chain: str, service: Service, family: int, sets: dict[str, list[str]] | None) -> list[str]:
     """Return the rules that let one service return to where the chain was called from.
 
@@ -300,8 +305,7 @@ def iptables_service(chain: str, service: Service, family: int, sets: dict[str, 
     if service.sources and not sources:
         return []
     if sets is not None and len(sources) > 1:
-        # Named by its content, a set never changes: old rules go on with the old one until they are gone.
-        name = f"xensec_{hashlib.sha256(' '.join(sources).encode()).hexdigest()[:12]}_{family}"
+        name = ipset_name(sources, family)
         sets[name] = sources
         froms = [f"-m set --match-set {name} src "]
     else:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from ansible_collections.xensec.hardening.plugins.plugin_utils.firewall import (
     admits_port,
     check_service,
     check_services,
+    ipset_name,
     nft_comment,
     nft_set,
     port_groups,
@@ -433,8 +433,7 @@ class Tables:
         elements = self.own(networks)
         if len(elements) < 2:
             return [f"-s {element} " for element in elements]
-        # Named by its content, a set never changes: old rules go on with the old one until they are gone.
-        name = f"xensec_{hashlib.sha256(' '.join(elements).encode()).hexdigest()[:12]}_{self.version}"
+        name = ipset_name(elements, self.version)
         self.sets[name] = elements
         return [f"-m set --match-set {name} src "]
 
