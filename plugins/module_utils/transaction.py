@@ -241,3 +241,7 @@ class Transaction(object):
     def was_undone(self):
         """Whether the last transaction of this name was taken back."""
         return os.path.exists(self.undone)
+
+    def status(self):
+        """Return what a module says of it: whether it was taken back, and whether the host still may."""
+        return {"changed": False, "undone": self.was_undone(), "pending": self.remaining() is not None}

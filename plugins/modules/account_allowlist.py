@@ -267,7 +267,7 @@ class AllowList(object):
 
     def run(self):
         if self.params["step"] == "status":
-            return {"changed": False, "undone": self.transaction.was_undone()}
+            return self.transaction.status()
         if self.params["state"] == "restored":
             return self.restore()
         if self.params["step"] == "confirm":

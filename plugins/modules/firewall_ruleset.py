@@ -263,7 +263,7 @@ class Ruleset(object):
     def present(self, registrations, step="all", timeout=0):
         """Make the host match, as far as the step goes."""
         if step == "status":
-            return {"changed": False, "undone": self.transaction.was_undone()}
+            return self.transaction.status()
         result, work = self.compare(registrations)
         if not result["reasons"] and step != "confirm":
             return result
@@ -361,7 +361,7 @@ class Ruleset(object):
     def restored(self, step, timeout):
         """Take the ruleset away, and put back what was in the place of its files."""
         if step == "status":
-            return {"changed": False, "undone": self.transaction.was_undone()}
+            return self.transaction.status()
         if step == "confirm" and not self.transaction.confirm():
             self.module.fail_json(msg="the confirmation came too late, the host has put the rules back")
         if step != "confirm" and not self.module.check_mode:

@@ -228,7 +228,7 @@ class LoginPolicy(object):
 
     def run(self):
         if self.params["step"] == "status":
-            return {"changed": False, "undone": self.transaction.was_undone()}
+            return self.transaction.status()
         if self.params["step"] == "confirm":
             if not self.transaction.confirm():
                 self.module.fail_json(msg="the confirmation came too late, the host has taken the change back")

@@ -73,6 +73,12 @@ class ConfirmingAction(ActionBase):  # type: ignore[misc]
                 return result
             time.sleep(1)
 
+    def half_done(self, confirmed: dict[str, Any]) -> str:
+        return (
+            f"a new connection came through, so the new {self.changed_things} are kept, but what is to come after that "
+            f"failed: {str(confirmed.get('msg', '')).strip()}. Mend that and run this again"
+        )
+
     def explain(
         self,
         confirmed: dict[str, Any],
@@ -84,9 +90,12 @@ class ConfirmingAction(ActionBase):  # type: ignore[misc]
         # Where a connection came through, but did not become root, the host's timer may have all of its time left.
         deadline = time.monotonic() + 30 + (0 if confirmed.get("unreachable") else float(loaded["confirm_timeout"]))
         after = self.fresh("status", arguments, task_vars)
-        while (after.get("unreachable") or not after.get("undone")) and time.monotonic() < deadline:
+        while not after.get("undone") and after.get("pending", True) and time.monotonic() < deadline:
             time.sleep(2)
             after = self.fresh("status", arguments, task_vars)
+        if not after.get("pending", True) and not after.get("undone"):
+            # The proof was given, and then something else went wrong.
+            return {**confirmed, "changed": True, "undone": False, "msg": self.half_done(confirmed)}
         if after.get("undone"):
             state = f"the host has taken the {self.changed_things} back by itself, and is reachable as before"
         elif after.get("unreachable"):

@@ -79,6 +79,16 @@ def test_it_stays_when_confirmed_in_time(folder):
     assert os.listdir(transaction.FOLDER) == []
 
 
+def test_its_status_tells_what_may_still_be_taken_back(folder, no_timer):
+    made = armed(folder, 20)
+    assert made.status() == {"changed": False, "undone": False, "pending": True}
+    assert made.confirm()
+    assert made.status() == {"changed": False, "undone": False, "pending": False}
+    made = armed(folder, 20)
+    subprocess.check_call(["/bin/sh", made.script])
+    assert made.status() == {"changed": False, "undone": True, "pending": False}
+
+
 def test_exactly_one_of_the_two_happens(folder, no_timer):
     """The script may begin in the very moment of the confirmation; the loser does nothing."""
     for _round in range(20):

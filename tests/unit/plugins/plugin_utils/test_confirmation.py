@@ -92,6 +92,28 @@ def test_a_host_that_stays_away_is_not_said_to_be_back():
     assert "the host does not answer" in result["msg"]
 
 
+def test_what_fails_after_the_proof_is_said_at_once(clock):
+    """Nothing is armed any more, so there is nothing to wait for."""
+    status = {"changed": False, "undone": False, "pending": False}
+    result, _action = run(PENDING, {"failed": True, "msg": "No space left on device"}, status)
+    assert result["failed"] and result["changed"] and not result["undone"] and clock[0] == 0
+    assert "a new connection came through, so the new files are kept" in result["msg"]
+    assert "No space left on device" in result["msg"] and "do this" not in result["msg"]
+
+
+def test_while_the_host_may_take_it_back_it_is_waited_for(clock):
+    status = {"changed": False, "undone": False, "pending": True}
+    answers = [
+        PENDING,
+        {"failed": True, "msg": "no"},
+        status,
+        status,
+        {"changed": False, "undone": True, "pending": False},
+    ]
+    result, _action = run(*answers)
+    assert result["undone"] and clock[0] == 4
+
+
 def test_a_connection_past_sshd_proves_nothing_and_says_so():
     result, _action = run(PENDING, {"changed": True}, transport="local")
     assert "does not pass sshd, so it proves nothing" in result["warnings"][0]
