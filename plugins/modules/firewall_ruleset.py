@@ -275,6 +275,7 @@ class Ruleset(object):
         if step == "confirm":
             if not self.transaction.confirm():
                 self.module.fail_json(msg="the confirmation came too late, the host has taken the rules back")
+            self.give_up_way_back()
             result["changed"] = True
         elif work["reload"]:
             self.keep(work)
@@ -306,6 +307,13 @@ class Ruleset(object):
                 write_atomically(path, files[path].encode("utf-8"), 0o600)
             commands.append(back)
         self.transaction.arm("\n".join(commands), timeout)
+
+    def give_up_way_back(self):
+        """Remove what the host held before, once it is not to come back."""
+        for name in sorted(self.backends):
+            path = os.path.join(FOLDER, os.path.basename(self.backends[name].sources()[0]))
+            for leftover in glob.glob(os.path.splitext(path)[0] + ".*.before*"):
+                os.unlink(leftover)
 
     def persist(self, work):
         """Have the boot load it, and write down what the kernel holds now."""
@@ -424,10 +432,7 @@ class Ruleset(object):
 
     def finish(self, given):
         """Remove what is left of the ruleset's files."""
-        for name in sorted(self.backends):
-            path = os.path.join(FOLDER, os.path.basename(self.backends[name].sources()[0]))
-            for leftover in glob.glob(os.path.splitext(path)[0] + ".*.before*"):
-                os.unlink(leftover)
+        self.give_up_way_back()
         self.transaction.clear()
         given.tidy()
         if not given.left:
