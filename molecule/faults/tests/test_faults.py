@@ -1,0 +1,299 @@
+# Copyright (c) 2026 xensec.hardening maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A run that is killed, has company, or finds the disk full, a file immutable, a program that fails or hangs.
+
+During and after each the operator gets in over a new connection, a plain second run ends as an uninterrupted one does, and
+the undo gives the node back. XENSEC_FAULTS sets how many points are tried, XENSEC_SEED which. Where a run can be hit is
+measured in one that is left alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from labtest import INVENTORY, LAB
+from restoretest import command, differences, play, snapshot
+
+NODE = "node1"
+POINTS = int(os.environ.get("XENSEC_FAULTS") or 3)
+SEED = os.environ.get("XENSEC_SEED") or str(random.SystemRandom().randrange(10**6))
+CONTAINER = INVENTORY["children"]["xen_nodes"]["hosts"][NODE]["lab_container"]
+# One role in the time of few tasks; all of them in a row come after each had its turn.
+ROLES = ("dom0_firewall", "xend_relocation", "dom0_services", "dom0_users")
+# Two hardened states are the same but for times, the record, which tells how it came about, and what shadow's tools keep.
+SAME = re.compile(r"file .* time$|file /var/lib/xensec|file /etc/(passwd|group|shadow|gshadow)-")
+# Each has a file system of its own, so that it can be full.
+DISKS = {"/etc": 16, "/var/lib/xensec": 2}
+# An operator ends a run that hangs so many seconds after it began to.
+PATIENCE = 5
+
+
+def as_root(script: str, check: bool = True) -> str:
+    """Do to the node what it may not do itself: mounts, full disks, immutable files."""
+    pid = subprocess.check_output(["podman", "inspect", "--format={{.State.Pid}}", CONTAINER], text=True).strip()
+    return subprocess.run(
+        ["nsenter", "-t", pid, "-m", "sh", "-ec", script], stdout=subprocess.PIPE, text=True, check=check
+    ).stdout
+
+
+def gets_in() -> bool:
+    """Whether an operator gets in over a connection that did not exist before."""
+    ssh = ["ssh", "-F", str(LAB / "ssh_config"), "-o", "ControlPath=none", NODE, "true"]
+    return subprocess.run(ssh, capture_output=True, check=False, timeout=180).returncode == 0
+
+
+@dataclass
+class Run:
+    """One run of harden, and the moment it is killed at, if any; with it goes all that it has started on the controller."""
+
+    tags: str
+    name: str = "run"
+    ended: Callable[[str], bool] = lambda said: False
+    said: str = ""
+    code: int = 0
+    process: subprocess.Popen[bytes] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.output = LAB / f"{self.name}.log"
+        with self.output.open("wb") as stream:
+            self.process = subprocess.Popen(
+                ["unshare", "--pid", "--fork", "--kill-child", *command("harden", "--tags", self.tags)],
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+            )
+
+    def wait(self) -> Run:
+        deadline = time.monotonic() + 400
+        while self.process.poll() is None:
+            if self.ended(self.output.read_text()) or time.monotonic() > deadline:
+                self.process.kill()
+            time.sleep(0.1)
+        self.said, self.code = self.output.read_text(), self.process.returncode
+        return self
+
+    @property
+    def outcome(self) -> str:
+        return {0: "it came through", -9: "it was killed"}.get(self.code, "it failed")
+
+
+@dataclass
+class Measured:
+    """The node as a run of these roles that is left alone leaves it, and where such a run can be hit."""
+
+    tags: str
+    hardened: dict[str, Any]
+    tasks: int
+    calls: dict[str, list[int]]
+    paths: list[str]
+
+
+@dataclass
+class Fault:
+    what: str
+    begin: str = ""
+    end: str = ""
+    ended: Callable[[str], bool] = lambda said: False
+    runs: int = 1
+
+
+def controller_killed(rng: random.Random, measured: Measured) -> Fault:
+    number, seconds = rng.randint(1, measured.tasks), rng.choice([0, rng.random() * 1.5])
+
+    def ended(said: str) -> bool:
+        if said.count("TASK [") < number:
+            return False
+        time.sleep(seconds)
+        return True
+
+    return Fault(f"controller killed {seconds:.2f} s into task {number} of {measured.tasks}", ended=ended)
+
+
+def module_killed(rng: random.Random, measured: Measured) -> Fault:
+    took = measured.calls["python3"]
+    number = rng.randint(1, len(took))
+    seconds = rng.random() * took[number - 1] / 1000
+    return Fault(
+        f"module {number} of {len(took)} killed after {seconds:.2f} s",
+        f"mkdir -p /run/faults; echo kill {number} {seconds:.3f} >/run/faults/python3.harm",
+        "rm /run/faults/python3.harm",
+    )
+
+
+def disk_full(rng: random.Random, measured: Measured) -> Fault:
+    disk, room = rng.choice(list(DISKS)), rng.choice([0, 0, 4, 8, 16])
+    return Fault(
+        f"{disk} full but for {room} KB",
+        f"cd {disk}; head -c {room}k /dev/zero >.room; cat /dev/zero >.ballast 2>/dev/null || rm .room",
+        f"rm {disk}/.ballast",
+    )
+
+
+def file_immutable(rng: random.Random, measured: Measured) -> Fault:
+    path = rng.choice(measured.paths)
+    return Fault(f"{path} immutable", f"chattr +i {path}", f"chattr -i {path}")
+
+
+def program(harm: str) -> Callable[[random.Random, Measured], Fault]:
+    def broken(rng: random.Random, measured: Measured) -> Fault:
+        name = rng.choice([name for name in ("systemctl", "nft", "sshd") if measured.calls[name]])
+        number = rng.randint(1, len(measured.calls[name]))
+
+        def ended(said: str) -> bool:
+            if not as_root("cat /run/faults/hanging 2>/dev/null || true"):
+                return False
+            time.sleep(PATIENCE)
+            return True
+
+        return Fault(
+            f"{name} {harm}s from call {number} of {len(measured.calls[name])} on",
+            f"mkdir -p /run/faults; echo {harm} {number} >/run/faults/{name}.harm",
+            "rm /run/faults/*.harm; for pid in $(cat /run/faults/hanging 2>/dev/null); do kill $pid || true; done",
+            ended if harm == "hang" else lambda said: False,
+        )
+
+    return broken
+
+
+def two_runs(rng: random.Random, measured: Measured) -> Fault:
+    return Fault("two runs at once", runs=2)
+
+
+KINDS = [
+    controller_killed,
+    module_killed,
+    disk_full,
+    file_immutable,
+    program("fail"),
+    program("hang"),
+    two_runs,
+]
+
+
+class Campaign:
+    """The node, and what its runs do when they are left alone."""
+
+    def __init__(self, node: Any) -> None:
+        self.node = node
+        self.original = snapshot(node)
+        self.measured: dict[str, Measured] = {}
+
+    def differences(self, then: dict[str, Any]) -> dict[str, Any]:
+        return differences(then, snapshot(self.node))
+
+    def measure(self, tags: str) -> Measured:
+        if tags not in self.measured:
+            as_root("rm -rf /run/faults")
+            run = Run(tags).wait()
+            assert run.code == 0, run.said
+            calls = {
+                name: [int(line) for line in as_root(f"cat /run/faults/{name}.calls 2>/dev/null || true").split()]
+                for name in ("python3", "systemctl", "nft", "sshd")
+            }
+            hardened = snapshot(self.node)
+            self.measured[tags] = Measured(tags, hardened, run.said.count("TASK ["), calls, self.paths(hardened))
+            self.give_back_by_an_older_record(tags)
+        return self.measured[tags]
+
+    def paths(self, hardened: dict[str, Any]) -> list[str]:
+        """The files in /etc that a run changes, and the folders in which it makes new ones, or links."""
+        was = {path: what for path, what in self.original["file"].items() if "link" not in what}
+        found = set()
+        for name in differences(self.original, hardened):
+            path = Path(name.removeprefix("file "))
+            if name.startswith("file /etc/") and not name.endswith(" time"):
+                found.add(next(str(one) for one in [path, *path.parents] if str(one) in was or str(one) == "/etc"))
+        return sorted(found)
+
+    def give_back_by_an_older_record(self, tags: str) -> None:
+        """Version 1 had no digests, and no folders, which are left, empty. What else it did not know is kept: the node is
+        to be compared."""
+        for name in self.node.file("/var/lib/xensec").listdir():
+            path = f"/var/lib/xensec/{name}"
+            if name.endswith(".json"):
+                record = json.loads(self.node.file(path).content_string)
+                assert record.pop("version") == 2 and record.pop("written") is not None
+                record.pop("folders")
+                self.node.run_expect([0], f"cat >{path} <<'END'\n{json.dumps({**record, 'version': 1})}\nEND")
+        done = play("restore", "--tags", tags)
+        assert done.returncode == 0, done.output
+        left = self.differences(self.original)
+        assert all(before is None for before, _ in left.values()), left
+        if left:
+            folders = sorted((name.removeprefix("file ") for name in left), reverse=True)
+            self.node.run_expect([0], f"rmdir {' '.join(folders)}")
+            assert self.differences(self.original) == {}
+
+    def suffer(self, fault: Fault, tags: str) -> tuple[str, dict[str, Any]]:
+        """Have a run go wrong, mend that, run it again and give the node back. Return what came of it, and what was lost."""
+        lost: dict[str, Any] = {}
+        as_root("rm -rf /run/faults")
+        as_root(fault.begin)
+        runs = [Run(tags, f"run{index}", fault.ended) for index in range(fault.runs)]
+        outcome = ", ".join(run.wait().outcome for run in runs)
+        doors = [gets_in()]
+        as_root(fault.end)
+        unclear = [run.said[-3000:] for run in runs if fault.runs > 1 and run.code and "another run" not in run.said]
+        done = play("harden", "--tags", tags)
+        differs = {
+            name: values
+            for name, values in self.differences(self.measured[tags].hardened).items()
+            if not SAME.match(name)
+        }
+        if done.returncode or differs or unclear:
+            lost["diverged"] = (differs, unclear, done.output[-3000:] if done.returncode else "")
+        doors.append(gets_in())
+        done = play("restore", "--tags", tags)
+        differs = self.differences(self.original)
+        if done.returncode or differs:
+            lost["unrestorable"] = (differs, done.output[-3000:] if done.returncode else "")
+        doors.append(gets_in())
+        if not all(doors):
+            lost["lock-outs"] = doors
+        return outcome, lost
+
+
+@pytest.fixture
+def campaign(machines: dict[str, Any]) -> Campaign:
+    for disk, size in DISKS.items():
+        as_root(
+            f"! mountpoint -q {disk} || exit 0; mkdir -p {disk} /run/disk;"
+            f"mount -t tmpfs -o size={size}m tmpfs /run/disk; cp -a {disk}/. /run/disk;"
+            f"mount --bind /run/disk {disk}; umount /run/disk; rmdir /run/disk"
+        )
+    return Campaign(machines[NODE])
+
+
+def test_whatever_happens_nothing_is_lost(campaign: Campaign) -> None:
+    rng = random.Random(SEED)
+    # Each kind, and each role, once before any comes again; which come first is drawn as well.
+    kinds, parts = rng.sample(KINDS, len(KINDS)), [*rng.sample(ROLES, len(ROLES)), ",".join(ROLES)]
+    tally: dict[str, list[str]] = {"lock-outs": [], "diverged": [], "unrestorable": []}
+    print(f"\nseed {SEED}, {POINTS} points (XENSEC_SEED, XENSEC_FAULTS)", flush=True)
+    for number in range(POINTS):
+        began = time.monotonic()
+        tags = parts[number % len(parts)]
+        fault = kinds[number % len(kinds)](rng, campaign.measure(tags))
+        measured = time.monotonic()
+        outcome, lost = campaign.suffer(fault, tags)
+        what = f"point {number + 1}: {tags.replace(',', ', ')}: {fault.what}: {outcome}"
+        for kind in lost:
+            tally[kind].append(what)
+        took = f"{time.monotonic() - measured:.0f} s, and {measured - began:.0f} s to measure"
+        print(f"{what}; {', '.join(lost) or 'nothing lost'} ({took})", flush=True)
+        if lost:
+            print(json.dumps(lost, indent=1), flush=True)
+    counted = ", ".join(f"{kind} {len(found)}" for kind, found in tally.items())
+    print(f"points tried {POINTS}, {counted} (seed {SEED})")
+    assert not any(tally.values()), tally
