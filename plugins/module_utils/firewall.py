@@ -90,7 +90,19 @@ class Nftables(object):
     @staticmethod
     def find(module):
         tool = module.get_bin_path("nft", opt_dirs=SBIN)
-        return tool if tool and module.run_command([tool, "list", "tables"])[0] == 0 else None
+        if not tool:
+            return None
+        code, dummy, error = module.run_command([tool, "list", "tables"])
+        if code == 0:
+            return tool
+        other = Iptables.find(module)
+        if other and module.params["backend"] != "iptables" and "nf_tables" in module.run_command([other, "-V"])[1]:
+            # No older kernel is the reason: iptables would use the same part of it. Rules may be there, unseen.
+            module.fail_json(
+                msg="nft does not work on this host, so nothing was changed: %s. Mend that and run this again, or choose "
+                "backend=iptables" % to_text(error).strip()
+            )
+        return None
 
     def files(self, params, registered):
         """What the boot loads: whatever is there of the tables goes and the new comes, in one transaction.
@@ -134,10 +146,12 @@ class Nftables(object):
     def listings(self):
         """What the kernel holds of each table that is there."""
         found = {}
+        # What cannot be listed must not be taken for absent.
+        there = to_text(self.module.run_command([self.tool, "list", "tables"], check_rc=True)[1]).splitlines()
         for table in self.tables:
-            code, output, dummy = self.module.run_command([self.tool, "-s", "list", "table"] + table.split())
-            if code == 0:
-                found[table] = to_text(output)
+            if "table " + table in there:
+                command = [self.tool, "-s", "list", "table"] + table.split()
+                found[table] = to_text(self.module.run_command(command, check_rc=True)[1])
         return found
 
     def boot_commands(self):

@@ -320,7 +320,11 @@ class Ruleset(object):
         self.keep(work)
         # Only now, so that the ports are guarded all the time.
         if work["former"] in self.backends:
-            self.backends[work["former"]].unload()
+            former = self.backends[work["former"]]
+            former.unload()
+            for path in former.sources():
+                if os.path.exists(path):
+                    os.unlink(path)
         if not os.path.isdir(firewall.CONFIGURATION):
             os.makedirs(firewall.CONFIGURATION, 0o755)
         for path in work["files"]:

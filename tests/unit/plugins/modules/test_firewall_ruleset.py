@@ -89,7 +89,7 @@ class StandIn(object):
 
     def __call__(self, options, data):
         if options == ["list", "tables"]:
-            return 0, "", ""
+            return 0, "".join("table %s\n" % name for name in sorted(self.tables)), ""
         if options[:3] == ["-s", "list", "table"]:
             name = " ".join(options[3:])
             return (0, self.tables[name], "") if name in self.tables else (1, "", "No such file or directory\n")
@@ -615,6 +615,8 @@ def test_another_backend_takes_over_without_a_gap(nft, first, second):
     assert result["reasons"][0] == "the backend was %s" % first
     left = nft.call("nft", "list", "ruleset")
     assert ("inet xensec_test" in left, "XENSEC_TEST" in left) == (second == "nftables", second == "iptables")
+    files = [path.basename for path in nft.configuration.listdir()]
+    assert ("test.nft" in files, "test.iptables" in files) == (second == "nftables", second == "iptables")
     changes = [
         "iptables" if "tables-restore --noflush" in command else "nftables"
         for command in nft.commands
@@ -665,6 +667,26 @@ def test_nft_that_does_not_work_is_not_taken(pretend, monkeypatch):
 def test_a_host_without_packet_filter_is_refused(pretend, backend):
     pretend.programs.clear()
     pretend.refused(["backend=%s" % backend, "install the package"], backend=backend)
+
+
+@pytest.mark.parametrize("state", ["present", "restored"])
+@pytest.mark.parametrize("failing", [["list", "tables"], ["-s", "list", "table", "inet", "xensec_test"]])
+def test_an_nft_that_does_not_work_is_not_taken_for_an_old_kernel(nft, monkeypatch, state, failing):
+    """Of a kernel that has no nftables the iptables of today would know nothing either."""
+    if not nft.programs["iptables"]:
+        pytest.skip("iptables is not installed")
+    nft.run()
+    works = basic.AnsibleModule.run_command
+
+    def fails(module, command, **more):
+        if command[1 : len(failing) + 1] != failing:
+            return works(module, command, **more)
+        if more.get("check_rc"):
+            module.fail_json(msg="it does not work now")
+        return 1, "", "it does not work now"
+
+    monkeypatch.setattr(basic.AnsibleModule, "run_command", fails)
+    nft.refused(["it does not work now"], state=state, backend="auto")
 
 
 def test_without_ipv6_only_iptables_is_used(iptables, monkeypatch):
