@@ -47,7 +47,8 @@ RETURN = r"""
 _value:
   description: >-
     A dictionary with peers (dictionaries with name, names, address, keys and host_keys), retire (whether every peer
-    knows the node's new keys, and there are old ones) and stale (whether it still lets in keys that no peer has).
+    knows the node's new keys, and there are old ones), stale (whether it still lets in keys that no peer has) and
+    rotating (whether that is so, or will be once a peer has retired its old ones).
   type: dict
 """
 

@@ -39,6 +39,16 @@ options:
       - By what V(audit) tells the services that Dom0 needs, as the filter P(xensec.hardening.service_policy#filter) returns
         it. Without it RV(audit.services) and RV(audit.sockets) are not read.
     type: dict
+  known:
+    description:
+      - What this module has returned for the host before in the same run, where nothing has changed there since. What is
+        asked for is taken from it, and the host is not asked, unless something is not in it, was null, or is older than
+        ten minutes.
+      - It is the caller's to know that nothing has changed. The playbook C(harden) looks at what
+        its roles have done.
+      - The action plugin of this name sees to it; the module does not get it.
+    type: dict
+    version_added: "0.1.0"
 attributes:
   check_mode:
     support: full
@@ -267,6 +277,11 @@ audit:
     xen: {dom0: true, version: 4.17.7}
     sockets: [{protocol: tcp, address: 0.0.0.0, port: 22, process: sshd, unit: ssh.service, exposed: true, needed: true}]
     root_keys: [{path: /root/.ssh/authorized_keys, line: 1, type: ssh-ed25519, forced: false, from: false}]
+read_at:
+  description: When the host was asked, in seconds since 1970 by the controller's clock.
+  returned: always
+  type: float
+  sample: 1785000000.5
 unread:
   description: The facts that could not be read, by their path, and why.
   returned: when O(gather_subset) has V(audit)
@@ -606,6 +621,8 @@ def main():
             },
             "account_names": {"type": "list", "elements": "str", "default": []},
             "service_policy": {"type": "dict"},
+            # For the action plugin.
+            "known": {"type": "dict"},
         },
         supports_check_mode=True,
     )

@@ -128,10 +128,13 @@ def exchange(
         for peer, address in plan["peers"].items()
     ]
     current = {key for peer in peers for key in [*peer["keys"], *peer["host_keys"]]}
+    stale = bool({*own.get("accepts", []), *own.get("pins", [])} - current)
     return {
         "peers": peers,
         "retire": len(own.get("generations") or {}) > 1 and all(known),
-        "stale": bool({*own.get("accepts", []), *own.get("pins", [])} - current),
+        "stale": stale,
+        # Whether there is, or will be, something to let go of: keys that another retires become stale here.
+        "rotating": stale or any(len(node.get("generations") or {}) > 1 for node in [own, *nodes.values()]),
     }
 
 

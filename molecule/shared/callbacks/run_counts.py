@@ -11,7 +11,7 @@ type: aggregate
 short_description: Count module calls, remote commands and tasks per host
 description:
   - A module call is counted where it is sent, so that an action plugin's own ones are among them, and each item of a loop.
-  - What runs on the controller is counted for localhost.
+  - What runs on the controller is counted for localhost. Tasks that are run once for all hosts are counted apart.
 options:
   path:
     description: The file to append to.
@@ -76,13 +76,15 @@ class CallbackModule(CallbackBase):
         os.close(descriptor)
         self.log, self.playbook = Path(name), ""
         self.tasks: dict[str, Counter[str]] = defaultdict(Counter)
+        self.once: dict[str, Counter[str]] = defaultdict(Counter)
         watch(self.log)
 
     def v2_playbook_on_start(self, playbook: Any) -> None:
         self.playbook = os.path.basename(playbook._file_name)
 
     def count(self, result: Any, outcome: str) -> None:
-        self.tasks[result._host.get_name()][outcome] += 1
+        counted = self.once if result._task.run_once else self.tasks
+        counted[result._host.get_name()][outcome] += 1
 
     def v2_runner_on_ok(self, result: Any) -> None:
         self.count(result, "changed" if result._result.get("changed") else "ok")
@@ -97,8 +99,9 @@ class CallbackModule(CallbackBase):
         self.count(result, "unreachable")
 
     def v2_playbook_on_include(self, included_file: Any) -> None:
+        counted = self.once if included_file._task.run_once else self.tasks
         for host in included_file._hosts:
-            self.tasks[host.get_name()]["included"] += 1
+            counted[host.get_name()]["included"] += 1
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
         sent: dict[str, dict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
@@ -114,6 +117,7 @@ class CallbackModule(CallbackBase):
                     "calls": dict(sent[host]["calls"]),
                     "commands": sent[host]["commands"].total(),
                     "tasks": dict(self.tasks[host]),
+                    "once": dict(self.once[host]),
                 }
                 for host in sorted({*sent, *self.tasks})
             },

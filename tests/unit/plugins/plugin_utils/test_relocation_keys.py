@@ -91,6 +91,8 @@ def test_a_rotation_is_over_in_one_run_and_works_all_the_time(cluster: Cluster) 
         assert cluster.works()
         # Before the last node knows the new keys, nobody gives up the old ones.
         assert cluster.exchange("node1")["retire"] == (host == list(NODES)[-1])
+    # What one retires the others have to forget, so all of them are told ahead of that.
+    assert all(cluster.exchange(host)["rotating"] for host in NODES)
     for host in NODES:
         assert cluster.retire(host)
         assert cluster.works()
@@ -101,6 +103,7 @@ def test_a_rotation_is_over_in_one_run_and_works_all_the_time(cluster: Cluster) 
     for host in NODES:
         assert not cluster.exchange(host)["stale"]
         assert not cluster.exchange(host)["retire"]
+        assert not cluster.exchange(host)["rotating"]
         assert not any(key.endswith(" 1") for key in cluster.nodes[host]["accepts"] + cluster.nodes[host]["pins"])
 
 
@@ -119,7 +122,7 @@ def test_a_peer_that_does_not_know_the_new_keys_keeps_the_old_ones_alive(cluster
 def test_nothing_is_due_where_nothing_changes(cluster: Cluster) -> None:
     for host in NODES:
         found = cluster.exchange(host)
-        assert (found["retire"], found["stale"]) == (False, False)
+        assert (found["retire"], found["stale"], found["rotating"]) == (False, False, False)
 
 
 def test_a_node_that_left_is_let_in_no_more(cluster: Cluster) -> None:
@@ -127,7 +130,7 @@ def test_a_node_that_left_is_let_in_no_more(cluster: Cluster) -> None:
     del plan["peers"]["node2"]
     found = relocation_keys(cluster.hostvars, "node1", plan)
     assert [peer["name"] for peer in found["peers"]] == ["node3.example"]
-    assert found["stale"]
+    assert found["stale"] and found["rotating"]
 
 
 def test_a_peer_has_every_name_of_the_inventory(cluster: Cluster) -> None:
