@@ -24,6 +24,7 @@ description:
     and the task fails. Only what was confirmed is made permanent. Where nothing differs, no new connection is made.
 extends_documentation_fragment:
   - xensec.hardening.undo
+  - xensec.hardening.planned
 options:
   name:
     description:
@@ -498,6 +499,8 @@ def main():
             "state": {"type": "str", "choices": ["present", "absent", "restored"], "default": "present"},
             "force": {"type": "bool", "default": False},
             "forget": {"type": "bool", "default": False},
+            # For the action plugin.
+            "warnings": {"type": "list", "elements": "str", "default": []},
             "backend": {"type": "str", "choices": ["auto", "nftables", "iptables"], "default": "auto"},
             "nftables": {"type": "str", "default": ""},
             "iptables": {"type": "list", "elements": "str", "default": []},

@@ -24,6 +24,7 @@ description:
   - What is found is recorded in C(/var/lib/xensec/login_policy.json) before the first change.
 extends_documentation_fragment:
   - xensec.hardening.undo
+  - xensec.hardening.planned
   - xensec.hardening.confirmation
 options:
   state:
@@ -311,6 +312,8 @@ def main():
             "state": {"type": "str", "choices": ["present", "restored"], "default": "present"},
             "force": {"type": "bool", "default": False},
             "forget": {"type": "bool", "default": False},
+            # For the action plugin.
+            "warnings": {"type": "list", "elements": "str", "default": []},
             "files": {
                 "type": "list",
                 "elements": "dict",

@@ -27,6 +27,7 @@ description:
   - After that it looks at every listening socket, TCP and UDP, and returns those that belong to no unit that stays.
 extends_documentation_fragment:
   - xensec.hardening.undo
+  - xensec.hardening.planned
 options:
   state:
     description:
@@ -562,6 +563,8 @@ def main():
             "state": {"type": "str", "choices": ["present", "restored"], "default": "present"},
             "force": {"type": "bool", "default": False},
             "forget": {"type": "bool", "default": False},
+            # For the action plugin.
+            "warnings": {"type": "list", "elements": "str", "default": []},
             "keep": entry_spec(),
             "keep_without_timers": dict(entry_spec(), default=[]),
             "wanted": {"type": "list", "elements": "str", "default": []},

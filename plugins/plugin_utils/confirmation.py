@@ -11,6 +11,7 @@ from typing import Any
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+from ansible_collections.xensec.hardening.plugins.plugin_utils.planned import say
 
 display = Display()
 
@@ -35,7 +36,7 @@ class ConfirmingAction(ActionBase):  # type: ignore[misc]
 
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
-        arguments = {key: value for key, value in self._task.args.items() if key != "step"}
+        arguments = say({key: value for key, value in self._task.args.items() if key != "step"}, task_vars)
         result: dict[str, Any] = self._execute_module(self.module, {**arguments, "step": "load"}, task_vars=task_vars)
         if not result.get("pending"):
             return result

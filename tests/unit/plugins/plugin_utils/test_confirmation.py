@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleConnectionFailure
-from ansible_collections.xensec.hardening.plugins.plugin_utils import confirmation
+from ansible_collections.xensec.hardening.plugins.plugin_utils import confirmation, planned
 
 PENDING = {"changed": True, "pending": True, "confirm_timeout": 20, "diff": ["d"], "accounts": {"a": 1}}
 
@@ -35,6 +35,7 @@ class Action(confirmation.ConfirmingAction):
 
     def _execute_module(self, name: str, arguments: dict[str, Any], task_vars: Any = None) -> dict[str, Any]:
         self.steps.append(arguments["step"])
+        self.sent = arguments
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, Exception):
             raise answer
@@ -53,6 +54,17 @@ def clock(monkeypatch):
 def run(*answers: Any, **more: Any) -> tuple[dict[str, Any], Action]:
     action = Action(list(answers), **more)
     return action.run(task_vars={"inventory_hostname": "node1"}), action
+
+
+def test_what_the_plan_warns_of_is_said_before_anything_is_changed(monkeypatch):
+    said: list[str] = []
+    action = Action([RuntimeError("changed")])
+    action._task.args["warnings"] = ["nobody knows"]
+    monkeypatch.setattr(planned.display, "warning", said.append)
+    with pytest.raises(RuntimeError, match="changed"):
+        action.run(task_vars={"inventory_hostname": "node1"})
+    assert said == ["node1: nobody knows"]
+    assert "warnings" not in action.sent
 
 
 def test_nothing_to_confirm_takes_one_call():
