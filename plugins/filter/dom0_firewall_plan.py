@@ -18,7 +18,7 @@ options:
   _input:
     description: >-
       The settings, as the role's variables without their prefix: management_sources, services, guest_services,
-      allow_broad_sources, ssh_port, precheck.
+      allow_broad_sources, ssh_port, precheck, untried_platforms.
     type: dict
     required: true
   host:
@@ -26,7 +26,7 @@ options:
     type: str
     required: true
   facts:
-    description: What M(xensec.hardening.dom0_info) returned for the node (interfaces, control, firewall_managers).
+    description: What M(xensec.hardening.dom0_info) returned for the node (platform, interfaces, control, firewall_managers).
     type: dict
     required: true
 """

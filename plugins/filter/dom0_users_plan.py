@@ -17,7 +17,7 @@ options:
   _input:
     description: >-
       The settings, as the role's variables without their prefix: allowed, permit_root_login, tunnels,
-      kernel_exceptions, precheck, password.
+      kernel_exceptions, precheck, untried_platforms, password.
     type: dict
     required: true
   host:
@@ -25,7 +25,7 @@ options:
     type: str
     required: true
   facts:
-    description: What M(xensec.hardening.dom0_info) returned as accounts.
+    description: What M(xensec.hardening.dom0_info) returned as accounts, and platform.
     type: dict
     required: true
 """
@@ -33,7 +33,9 @@ options:
 EXAMPLES = r"""
 - name: Plan who may log in
   ansible.builtin.set_fact:
-    plan: "{{ settings | xensec.hardening.dom0_users_plan(host=inventory_hostname, facts=dom0.accounts) }}"
+    plan: >-
+      {{ settings | xensec.hardening.dom0_users_plan(host=inventory_hostname,
+                                                     facts=dom0.accounts | combine({'platform': dom0.platform})) }}
 """
 
 RETURN = r"""

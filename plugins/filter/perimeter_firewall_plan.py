@@ -19,8 +19,8 @@ options:
   _input:
     description: >-
       The settings, as the role's variables without their prefix: outside_interfaces, outside_networks,
-      cluster_networks, inside_networks, relocation_ports, libvirt, reverse_path, forward_policy, services, precheck;
-      and gateways (their names) and node_ports (that Ansible connects to).
+      cluster_networks, inside_networks, relocation_ports, libvirt, reverse_path, forward_policy, services, precheck,
+      untried_platforms; and gateways (their names) and node_ports (that Ansible connects to).
     type: dict
     required: true
   host:

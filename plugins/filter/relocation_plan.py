@@ -19,7 +19,7 @@ options:
     description: >-
       The settings, as the variables of the role P(xensec.hardening.xend_relocation#role) without their prefix:
       scenario, toolstack, interface, address, networks, peers, port, ssl_port, ssl, keep_listeners, key_generation,
-      allow_root_keys; and control_port, the port Ansible connects to.
+      allow_root_keys, untried_platforms; and control_port, the port Ansible connects to.
     type: dict
     required: true
   host:

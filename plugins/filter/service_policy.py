@@ -18,11 +18,11 @@ options:
   _input:
     description: >-
       The settings, as the role's variables without their prefix: keep, stop, action, toolstack, preset, kernel_ports,
-      purge_packages.
+      purge_packages, untried_platforms.
     type: dict
     required: true
   facts:
-    description: What M(xensec.hardening.dom0_info) returned for the node (toolstack).
+    description: What M(xensec.hardening.dom0_info) returned for the node (platform, toolstack).
     type: dict
     required: true
 """

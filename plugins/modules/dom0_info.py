@@ -73,6 +73,24 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+platform:
+  description: >-
+    What C(os-release) says of the host, id and like in lower case; of an old host without it, the file that its
+    distribution is known by.
+  returned: always
+  type: dict
+  contains:
+    id:
+      description: The distribution, empty where it cannot be told.
+      type: str
+    like:
+      description: The distributions that it is made from.
+      type: list
+      elements: str
+    name:
+      description: Its name for people.
+      type: str
+  sample: {"id": debian, "like": [], "name": Debian GNU/Linux 12 (bookworm)}
 toolstack:
   description: Which tool stack the host has, and how that was decided.
   returned: when asked for
@@ -313,6 +331,14 @@ PROC = "/proc"
 NETWORK = "/sys/class/net"
 PAM = "/etc/pam.d"
 UFW_CONFIGURATION = "/etc/ufw/ufw.conf"
+OS_RELEASE = ("/etc/os-release", "/usr/lib/os-release")
+# What distributions were known by before there was os-release.
+OLD_RELEASES = (
+    ("/etc/debian_version", "debian"),
+    ("/etc/SuSE-release", "suse"),
+    ("/etc/alpine-release", "alpine"),
+    ("/etc/redhat-release", "rhel"),
+)
 XEND_FILES = ("/etc/xen/xend-config.sxp", "/usr/sbin/xend")
 # A gateway that speaks BGP may have a million.
 MOST_ROUTES = 1000
@@ -335,6 +361,21 @@ def runs(program, words):
     if os.path.basename(words[0]).startswith("python"):
         words = [word for word in words[1:] if not word.startswith("-")] or [""]
     return os.path.basename(words[0]) == program
+
+
+def platform():
+    for path in OS_RELEASE:
+        said = {}
+        for name, value in re.findall(r"^(\w+)=(.*?)\s*$", read(path), re.M):
+            said[name] = value.strip("\"'")
+        if said.get("ID"):
+            name = said.get("PRETTY_NAME") or said["ID"]
+            return {"id": said["ID"].lower(), "like": said.get("ID_LIKE", "").lower().split(), "name": name}
+    for path, name in OLD_RELEASES:
+        version = read(path).strip()
+        if version:
+            return {"id": name, "like": [], "name": "%s %s" % (name, version.splitlines()[0])}
+    return {"id": "", "like": [], "name": ""}
 
 
 def toolstack(module):
@@ -641,7 +682,7 @@ def main():
         "accounts": (accounts, reader),
         "relocation": (relocation_ssh.state,),
     }
-    result = {"changed": False}
+    result = {"changed": False, "platform": platform()}
     runtime = os.path.isdir(RUNTIME)
     for name in readers:
         if name in wanted:

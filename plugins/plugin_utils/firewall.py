@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.xensec.hardening.plugins.plugin_utils.networks import check_networks, require_flag
+from ansible_collections.xensec.hardening.plugins.plugin_utils.platforms import check_platform
 
 # Interfaces of guests, by the names that Xen's scripts give them; they come and go, so they need not be there.
 GUEST_INTERFACES = ("vif", "tap")
@@ -393,6 +394,7 @@ def registration(raw: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
 
 def dom0_firewall_plan(settings: Mapping[str, Any], host: str, facts: Mapping[str, Any]) -> dict[str, Any]:
     """Plan Dom0's packet filter; see the filter of the same name for what goes in and comes out."""
+    check_platform("dom0_firewall", settings, facts)
     for manager in facts["firewall_managers"]:
         raise ValueError(
             f"{manager} is in charge of the packet filter of {host}: take it out of service first "

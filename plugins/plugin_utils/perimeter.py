@@ -22,6 +22,7 @@ from ansible_collections.xensec.hardening.plugins.plugin_utils.firewall import (
     split_families,
 )
 from ansible_collections.xensec.hardening.plugins.plugin_utils.networks import Address, Network, check_networks
+from ansible_collections.xensec.hardening.plugins.plugin_utils.platforms import check_platform
 
 CHAIN = "XENSEC_PERIMETER"
 FAMILIES = ((4, "ip", "ipv4_addr"), (6, "ip6", "ipv6_addr"))
@@ -619,6 +620,7 @@ def mode_warnings(settings: Mapping[str, Any], strict: bool, outside: Sequence[s
 
 def perimeter_firewall_plan(settings: Mapping[str, Any], host: str, facts: Mapping[str, Any]) -> dict[str, Any]:
     """Plan a gateway's packet filter; see the filter of the same name for what goes in and comes out."""
+    check_platform("perimeter_firewall", settings, facts)
     for manager in facts["firewall_managers"]:
         raise ValueError(
             f"{manager} is in charge of the packet filter of {host}: take it out of service first "

@@ -27,7 +27,7 @@ def recall(
         return None
     if "audit" in wanted:
         return dict(known) if "audit" in known else None
-    names = [*wanted, *(["root_keys"] if "relocation" in wanted else [])]
+    names = ["platform", *wanted, *(["root_keys"] if "relocation" in wanted else [])]
     # A fact is null where it could not be read: then the host says why, or fails.
     if any(known.get(name) is None for name in names):
         return None

@@ -16,6 +16,7 @@ from typing import Any
 from ansible_collections.xensec.hardening.plugins.plugin_utils import relocation_keys, relocation_xend
 from ansible_collections.xensec.hardening.plugins.plugin_utils.firewall import registration
 from ansible_collections.xensec.hardening.plugins.plugin_utils.networks import parse_address
+from ansible_collections.xensec.hardening.plugins.plugin_utils.platforms import check_platform
 from ansible_collections.xensec.hardening.plugins.plugin_utils.relocation_settings import Settings
 
 CHAIN = "XENSEC_RELOCATION"
@@ -180,6 +181,7 @@ def relocation_plan(
     read: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Plan the relocation service of one node; see the filter of the same name for what goes in and comes out."""
+    check_platform("xend_relocation", raw, facts)
     settings = Settings.check(raw)
     toolstack = choose_toolstack(name, settings.toolstack, facts["toolstack"])
     plan: dict[str, Any] = {

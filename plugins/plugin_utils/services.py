@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ansible_collections.xensec.hardening.plugins.plugin_utils.platforms import check_platform
+
 ACTIONS = ("mask", "disable", "report")
 TOOLSTACKS = ("xl", "xend", "libvirt")
 # Unit names (systemd.unit), init scripts, bus names, and the wildcards of fnmatch.
@@ -264,6 +266,7 @@ def service_policy(settings: Mapping[str, Any], facts: Mapping[str, Any]) -> dic
 
     :raises ValueError: a variable does not make sense, or asks for what is never done.
     """
+    check_platform("dom0_services", settings, facts)
     action = check_choice(settings["action"], "dom0_services_action", ACTIONS)
     wanted = check_choice(settings["toolstack"], "dom0_services_toolstack", ("auto", *TOOLSTACKS))
     toolstack = choose_toolstack(wanted, facts)

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.xensec.hardening.plugins.plugin_utils.platforms import check_platform
+
 OPERATORS = "/etc/xensec/operators"
 ACCESS = "/etc/xensec/access.conf"
 DROP_IN = "/etc/ssh/sshd_config.d/00-xensec.conf"
@@ -289,9 +291,10 @@ def pam_blocks(uid_min: int) -> list[dict[str, str]]:
 def plan(settings: Mapping[str, Any], host: str, facts: Mapping[str, Any]) -> dict[str, Any]:
     """Return what login_policy, account_allowlist and sysctl_settings are to be told.
 
-    :arg facts: what dom0_info returned as accounts.
+    :arg facts: what dom0_info returned as accounts, and platform.
     :raises ValueError: it would lock the operator out, or makes no sense; the message has the remedy.
     """
+    check_platform("dom0_users", settings, facts)
     users = facts["users"]
     allowed = check_allowed(settings["allowed"], users)
     tunnels = check_tunnels(settings.get("tunnels", []), allowed)

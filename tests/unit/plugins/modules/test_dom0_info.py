@@ -86,7 +86,7 @@ class Host(object):
     def read(self, subset, check=False):
         result = run(dom0_info.main, {"gather_subset": [subset]}, check=check)
         assert not result["changed"]
-        assert sorted(result) == sorted(["changed", "invocation", subset])
+        assert sorted(result) == sorted(["changed", "invocation", "platform", subset])
         return result[subset]
 
 
@@ -111,6 +111,41 @@ def host(tmpdir, monkeypatch):
         basic.AnsibleModule, "run_command", lambda module, command, **more: made.run_command(module, command)
     )
     return made
+
+
+# The platform.
+
+OS_RELEASE = """
+PRETTY_NAME="Oracle VM Server 3.4"
+NAME='Oracle'
+ID="ol"
+ID_LIKE="fedora RHEL"
+"""
+PLATFORMS = [
+    ({"os-release": OS_RELEASE}, {"id": "ol", "like": ["fedora", "rhel"], "name": "Oracle VM Server 3.4"}),
+    ({"os-release": "ID=debian\n"}, {"id": "debian", "like": [], "name": "debian"}),
+    # The etc one is an administrator's, and comes first.
+    ({"os-release": "ID=a\n", "usr-os-release": "ID=b\n"}, {"id": "a", "like": [], "name": "a"}),
+    ({"os-release": "NAME=x\n", "usr-os-release": "ID=b\n"}, {"id": "b", "like": [], "name": "b"}),
+    ({"debian_version": "6.0.10\n"}, {"id": "debian", "like": [], "name": "debian 6.0.10"}),
+    (
+        {"redhat-release": "CentOS release 5.11 (Final)\n"},
+        {"id": "rhel", "like": [], "name": "rhel CentOS release 5.11 (Final)"},
+    ),
+    ({}, {"id": "", "like": [], "name": ""}),
+]
+
+
+@pytest.mark.parametrize("files, expected", PLATFORMS)
+def test_platform(host, monkeypatch, files, expected):
+    for name, text in files.items():
+        host.etc.join(name).write(text)
+    monkeypatch.setattr(
+        dom0_info, "OS_RELEASE", [str(host.etc.join(name)) for name in ("os-release", "usr-os-release")]
+    )
+    olds = [(str(host.etc.join(os.path.basename(path))), name) for path, name in dom0_info.OLD_RELEASES]
+    monkeypatch.setattr(dom0_info, "OLD_RELEASES", olds)
+    assert run(dom0_info.main, {"gather_subset": ["control"]})["platform"] == expected
 
 
 # The tool stack.
@@ -595,7 +630,7 @@ def test_everything_is_read_unless_told_otherwise(host, check):
     host.tcp("tcp")
     result = run(dom0_info.main, {}, check=check)
     subsets = ["control", "firewall_managers", "interfaces", "listeners", "relocation", "root_keys", "toolstack"]
-    assert sorted(set(result) - {"invocation"}) == ["changed"] + subsets
+    assert sorted(set(result) - {"invocation", "platform"}) == ["changed"] + subsets
     assert not result["changed"]
 
 

@@ -27,8 +27,10 @@ SETTINGS: dict[str, Any] = {
     "allow_broad_sources": False,
     "ssh_port": 22,
     "precheck": True,
+    "untried_platforms": False,
 }
 FACTS: dict[str, Any] = {
+    "platform": {"id": "debian", "like": []},
     "interfaces": {"eth0": {}, "eth1": {}, "xenbr0": {}},
     "control": {"address": "192.0.2.1", "port": 22},
     "firewall_managers": [],

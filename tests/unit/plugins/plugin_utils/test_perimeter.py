@@ -28,6 +28,7 @@ SETTINGS = {
     "forward_policy": "accept",
     "services": [],
     "precheck": True,
+    "untried_platforms": False,
     "gateways": ["gateway1"],
     "node_ports": [22],
 }
@@ -46,6 +47,7 @@ def interface(*addresses, **more):
 
 
 FACTS = {
+    "platform": {"id": "debian", "like": []},
     "interfaces": {
         "eth0": interface("198.51.100.2/24", "2001:db8:f::2/64", default_route=True, rp_filter=2),
         "eth1": interface("10.1.0.1/24", "2001:db8:1::1/64", rp_filter=2),

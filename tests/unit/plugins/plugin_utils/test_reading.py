@@ -18,6 +18,7 @@ NOW = 1_800_000_000.0
 KNOWN: dict[str, Any] = {
     "changed": False,
     "read_at": NOW - 5,
+    "platform": {"id": "debian"},
     "toolstack": {"detected": "xl"},
     "interfaces": {},
     "listeners": [],
@@ -34,7 +35,7 @@ KNOWN: dict[str, Any] = {
 
 def test_what_is_wanted_is_taken_and_no_more():
     found = recall(KNOWN, ["interfaces", "control"], [], NOW)
-    assert found == {"changed": False, "read_at": NOW - 5, "interfaces": {}, "control": KNOWN["control"]}
+    assert found == {key: KNOWN[key] for key in ("changed", "read_at", "platform", "interfaces", "control")}
 
 
 def test_roots_keys_come_with_relocation():

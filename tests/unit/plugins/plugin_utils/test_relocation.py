@@ -34,6 +34,7 @@ SETTINGS: dict[str, Any] = {
     "key_generation": 1,
     "allow_root_keys": False,
     "control_port": 22,
+    "untried_platforms": False,
 }
 ISOLATED: dict[str, Any] = {"scenario": "isolated_management", "interface": "management0"}
 UNTRUSTED: dict[str, Any] = {"scenario": "untrusted_subnet"}
@@ -60,6 +61,7 @@ def interface(*addresses: str, **more: Any) -> dict[str, Any]:
 def node_facts(number: int) -> dict[str, Any]:
     """A node of the lab: a management network, and a front one with the default route."""
     return {
+        "platform": {"id": "debian", "like": []},
         "toolstack": {"detected": "xend", "evidence": ["/usr/sbin/xend is there"]},
         "interfaces": {
             "management0": interface(f"198.51.100.{number}/24", f"2001:db8:1::{number}/64"),

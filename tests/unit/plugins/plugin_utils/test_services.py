@@ -18,12 +18,13 @@ SETTINGS = {
     "preset": True,
     "kernel_ports": [],
     "purge_packages": [],
+    "untried_platforms": False,
 }
 XL = {"toolstack": {"detected": "xl", "libvirt": False}}
 
 
 def plan(facts=None, **settings):
-    return service_policy({**SETTINGS, **settings}, facts or XL)
+    return service_policy({**SETTINGS, **settings}, {"platform": {"id": "debian", "like": []}, **(facts or XL)})
 
 
 def decide(*names, facts=None, **settings):

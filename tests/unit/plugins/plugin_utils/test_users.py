@@ -22,6 +22,7 @@ def user(uid, **more):
 
 KNOWN = [key.lower() for key, _value in (*users.SSHD_SETTINGS, *users.SSHD_GLOBALS)]
 FACTS = {
+    "platform": {"id": "debian", "like": []},
     "users": {
         "root": user(0, key=True, administrator=True),
         "ops": user(1000, key=True, administrator=True, password=True),
@@ -53,7 +54,7 @@ def plan(allowed, login="root", **more):
     facts["pam"].update({key: more.pop(key) for key in ("common", "unguarded") if key in more})
     for name in more.pop("expired", ()):
         facts["users"][name]["expired"] = True
-    return users.plan({"allowed": allowed, **more}, "node1", facts)
+    return users.plan({"allowed": allowed, "untried_platforms": False, **more}, "node1", facts)
 
 
 @pytest.mark.parametrize(
