@@ -43,7 +43,7 @@ def as_root(script: str, check: bool = True) -> str:
     """Do to the node what it may not do itself: mounts, full disks, immutable files."""
     pid = subprocess.check_output(["podman", "inspect", "--format={{.State.Pid}}", CONTAINER], text=True).strip()
     return subprocess.run(
-        ["nsenter", "-t", pid, "-m", "sh", "-ec", script], stdout=subprocess.PIPE, text=True, check=check
+        ["nsenter", "-t", pid, "-m", "-p", "sh", "-ec", script], stdout=subprocess.PIPE, text=True, check=check
     ).stdout
 
 
