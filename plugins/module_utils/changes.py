@@ -92,18 +92,19 @@ def exclusive(what, patience=None):
 
 
 def carry_out(module, work, transactions=()):
-    """Return what work() returns, done while nobody else changes this host; a failure in words.
+    """End the module with what work() returns, done while nobody else changes this host; a failure in words.
 
     :arg transactions: those of other runs that are to end before.
     """
     name = module._name.split(".")[-1]
     try:
         if module.check_mode:
-            return work()
-        for transaction in transactions:
-            transaction.settle()
-        with exclusive(name):
-            return work()
+            result = work()
+        else:
+            for transaction in transactions:
+                transaction.settle()
+            with exclusive(name):
+                result = work()
     except Busy as error:
         module.fail_json(
             msg="another run is changing this host, so nothing was changed: %s. It was waited for %d seconds; see what "
@@ -111,3 +112,7 @@ def carry_out(module, work, transactions=()):
         )
     except (IOError, OSError, ValueError) as error:
         module.fail_json(msg="%s: %s. Mend that and run this again" % (name, error))
+    # Ansible wants warnings by a call of their own.
+    for warning in result.pop("warnings", ()):
+        module.warn(warning)
+    module.exit_json(**result)

@@ -472,15 +472,15 @@ def main():
             msg="allowed=%s: this host has no such account, so all would be closed: name one that it has"
             % ", ".join(params["allowed"])
         )
-    module.exit_json(**work_on(module))
+    work_on(module)
 
 
 def work_on(module):
-    """Do what the parameters say; return the result."""
+    """Do what the parameters say, and end."""
     waits = module.params["step"] in ("all", "load") and module.params["state"] == "present"
     try:
         # What is found is only true while nobody else changes it.
-        return carry_out(module, lambda: AllowList(module).run(), [Transaction(module, "accounts")] if waits else ())
+        carry_out(module, lambda: AllowList(module).run(), [Transaction(module, "accounts")] if waits else ())
     except closing.Busy as error:
         module.fail_json(msg="%s, so nothing was changed: run this again later" % error)
 

@@ -525,8 +525,7 @@ def main():
         module.fail_json(msg="%s. Nothing was changed" % error)
     armed = [ruleset.transaction] + [Transaction(module, "firewall-" + DOM0)] * bool(params["registers"])
     waits = params["step"] in ("all", "load") and params["state"] == "present"
-    result = carry_out(module, lambda: work_on(ruleset, params), armed if waits else ())
-    module.exit_json(**result)
+    carry_out(module, lambda: work_on(ruleset, params), armed if waits else ())
 
 
 def work_on(ruleset, params):

@@ -338,7 +338,7 @@ def main():
     except ValueError as error:
         module.fail_json(msg="%s. Nothing was changed" % error)
     waits = module.params["step"] in ("all", "load") and module.params["state"] == "present"
-    module.exit_json(**carry_out(module, policy.run, [policy.transaction] if waits else ()))
+    carry_out(module, policy.run, [policy.transaction] if waits else ())
 
 
 if __name__ == "__main__":

@@ -586,7 +586,7 @@ def main():
         "SYSTEMD_BUS_TIMEOUT": "120",
     }
     work = restored if module.params["state"] == "restored" else present
-    module.exit_json(**carry_out(module, lambda: work(module, inits.detect(module))))
+    carry_out(module, lambda: work(module, inits.detect(module)))
 
 
 def present(module, host):

@@ -246,7 +246,7 @@ def main():
     except ValueError as error:
         module.fail_json(msg="%s. Nothing was changed" % error)
     work = settings.present if module.params["state"] == "present" else settings.restored
-    module.exit_json(**carry_out(module, work))
+    carry_out(module, work)
 
 
 if __name__ == "__main__":

@@ -440,10 +440,9 @@ def main():
     # The arguments come back in the result, too.
     module.params["options"] = dict((key, MASK if key in SECRETS else options[key]) for key in options)
     if module.params["state"] == "restored":
-        work = carry_out(module, lambda: restored(module))
+        carry_out(module, lambda: restored(module))
     else:
-        work = carry_out(module, lambda: present(module, options))
-    module.exit_json(**work)
+        carry_out(module, lambda: present(module, options))
 
 
 if __name__ == "__main__":

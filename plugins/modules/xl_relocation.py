@@ -568,7 +568,7 @@ def main():
         },
         supports_check_mode=True,
     )
-    module.exit_json(**carry_out(module, lambda: work_on(module)))
+    carry_out(module, lambda: work_on(module))
 
 
 def work_on(module):

@@ -81,6 +81,15 @@ def test_nothing_is_left_behind():
 class Module(object):
     check_mode, _name = False, "ansible_collections.xensec.hardening.plugins.modules.some_module"
 
+    def __init__(self):
+        self.warnings, self.result = [], None
+
+    def warn(self, text):
+        self.warnings.append(text)
+
+    def exit_json(self, **result):
+        self.result = result
+
     def fail_json(self, msg):
         raise RuntimeError(msg)
 
@@ -102,4 +111,11 @@ def test_the_message_says_who_and_what_to_do(holder, monkeypatch):
 def test_looking_takes_no_lock(holder):
     looking = Module()
     looking.check_mode = True
-    assert changes.carry_out(looking, lambda: 7) == 7
+    changes.carry_out(looking, lambda: {"changed": True})
+    assert looking.result == {"changed": True}
+
+
+def test_warnings_go_the_way_that_ansible_wants():
+    module = Module()
+    changes.carry_out(module, lambda: {"changed": False, "warnings": ["look"]})
+    assert module.result == {"changed": False} and module.warnings == ["look"]

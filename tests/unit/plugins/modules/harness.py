@@ -32,9 +32,12 @@ def run(module_main, args, check=False, diff=True):
     :arg args: its arguments, by name.
     :raises ModuleFailed: it failed.
     """
-    results = []
+    results, warnings = [], []
 
     def exit_json(module, **result):
+        assert "warnings" not in result, "warnings go by module.warn, see changes.carry_out"
+        if warnings:
+            result["warnings"] = warnings
         results.append(dict(result, invocation={"module_args": module.params}))
         module.do_cleanup_files()
         raise _Exited()
@@ -50,6 +53,7 @@ def run(module_main, args, check=False, diff=True):
         (basic, "_ANSIBLE_PROFILE", "legacy"),
         (basic.AnsibleModule, "exit_json", exit_json),
         (basic.AnsibleModule, "fail_json", fail_json),
+        (basic.AnsibleModule, "warn", lambda module, text: warnings.append(text)),
         (basic.AnsibleModule, "log", lambda module, *arguments, **more: None),
     ]
     before = [(owner, name, owner.__dict__.get(name)) for owner, name, _value in replaced]

@@ -456,13 +456,12 @@ def test_without_the_right_to_read_icmp_it_warns(monkeypatch):
 
     holder, port = closed_port()
     monkeypatch.setattr(port_probe.socket, "socket", no_raw_sockets)
-    warnings = []
-    monkeypatch.setattr(port_probe.AnsibleModule, "warn", lambda self, text: warnings.append(text))
-    found = only(run(port_probe.main, args(("127.0.0.1", port))))
+    result = run(port_probe.main, args(("127.0.0.1", port)))
     holder.close()
+    found = only(result)
     assert (found["state"], found["reason"]) == ("rejected", "unknown")
-    assert len(warnings) == 1
-    assert "become: true" in warnings[0]
+    assert len(result["warnings"]) == 1
+    assert "become: true" in result["warnings"][0]
 
 
 def test_out_of_sockets_is_a_failure_and_no_finding(monkeypatch):

@@ -38,7 +38,7 @@ class Host(object):
         self.sshd_config = self.etc.join("sshd_config")
         self.logins = self.etc.mkdir("sshd_config.d").join("00-xen-relocation.conf")
         self.sshd_config.write("Include %s/*.conf\n" % self.logins.dirname)
-        self.control, self.warnings = "192.0.2.1", []
+        self.control = "192.0.2.1"
         self.commands, self.made = [], 0
 
     def run_command(self, module, command):
@@ -124,7 +124,6 @@ def host(tmpdir, monkeypatch):
     monkeypatch.setattr(sshd, "RUNTIME", str(tmpdir.join("run")))
     monkeypatch.setattr(root_logins, "DROP_INS", str(made.logins.dirname))
     monkeypatch.setattr(root_logins, "control_connection", lambda: {"address": made.control, "port": 22})
-    monkeypatch.setattr(basic.AnsibleModule, "warn", lambda module, text: made.warnings.append(text))
     monkeypatch.setattr(xl_relocation, "STATE_FOLDER", str(tmpdir.join("state")))
     monkeypatch.setattr(service, "SYSTEMD_FOLDER", str(tmpdir))
     programs = made.programs
@@ -330,17 +329,17 @@ def test_root_is_no_longer_taken_from_the_peers_and_one_that_left_stays_refused(
 def test_the_address_of_this_very_run_is_never_refused(host, state):
     host.run(refuse_root_from=PEERS)
     host.control = "192.0.2.12"
-    host.run(state=state, refuse_root_from=PEERS)
+    warned = host.run(state=state, refuse_root_from=PEERS)["warnings"]
     assert refused(host) == ["2001:db8::12"]
-    assert "comes from 192.0.2.12" in host.warnings[-1]
+    assert "comes from 192.0.2.12" in warned[-1]
 
 
 def test_a_server_that_does_not_read_the_file_is_said(host):
     host.sshd_config.write("PermitRootLogin yes\n")
-    host.run(refuse_root_from=PEERS)
+    warned = host.run(refuse_root_from=PEERS)["warnings"]
     assert not host.logins.check()
-    assert "goes on taking root from the other nodes" in host.warnings[-1]
-    assert "put the line 'Include" in host.warnings[-1]
+    assert "goes on taking root from the other nodes" in warned[-1]
+    assert "put the line 'Include" in warned[-1]
 
 
 def test_a_server_that_would_let_root_in_all_the_same_is_left_as_it_was(host):
