@@ -128,12 +128,18 @@ class Transaction(object):
         if self.remaining() is not None:
             return
         self.disarm_boot()
+        self.forget_failure()
         for path in (self.undone, self.script):
             if os.path.exists(path):
                 os.unlink(path)
         for folder in (BOOT_FOLDER, FOLDER):
             if os.path.isdir(folder) and not os.listdir(folder):
                 os.rmdir(folder)
+
+    def forget_failure(self):
+        """Have systemd forget a way back that failed: its unit stays until then, and no other may have the name."""
+        if os.path.isdir(SYSTEMD):
+            self.module.run_command(["systemctl", "reset-failed", self.unit + ".timer", self.unit + ".service"])
 
     def refuse_another(self):
         """Fail the module while another run's change waits for its confirmation."""
@@ -201,7 +207,7 @@ class Transaction(object):
         shutil.rmtree(self.copies, ignore_errors=True)
 
     def arm_systemd(self, timeout):
-        self.module.run_command(["systemctl", "reset-failed", self.unit + ".timer", self.unit + ".service"])
+        self.forget_failure()
         command = ["systemd-run", "--unit=" + self.unit, "--on-active=%d" % timeout]
         command += ["--timer-property=AccuracySec=1s", "--property=Type=oneshot", "/bin/sh", self.script]
         code, dummy, error = self.module.run_command(command)
