@@ -26,7 +26,7 @@ ALLOWED = {
     r"sysctl /proc/sys/net/.*(conntrack_count|conntrack_buckets|stable_secret|route/flush|tcp_mem|udp_mem)": "a counter",
     r"sysctl /proc/sys/(vm|kernel|fs|user)/": "of the machine around the containers, where they may not be set",
     r"unit state (session-|user@|user-|run-|systemd-|apt-|dpkg-|e2scrub|logrotate|man-db|fstrim)": "jobs that come and go",
-    r"socket udp .*:(327(6[89]|[7-9]\d)|32[89]\d\d|(3[3-9]|[45]\d|6[0-5])\d{3})$": "a port of its own that a program draws when it starts",
+    r"socket udp .*:(327(6[89]|[7-9]\d)|32[89]\d\d|(3[3-9]|[45]\d|6[0-5])\d{3})$": "a port that the kernel gave out",
     r"unit state network-pre\.target": "a milestone with nothing in it, which our unit had wanted; gone with the next boot",
     r"process (sshd|sshd-session|sshd-auth|sh|bash|ps|cron|CRON|exim4)$": "the look itself, and jobs",
     r"process (python3|\(sd-pam\)|systemd.*|cleanup|pickup|trivial-rewrite)$": "helpers that come and go",

@@ -229,7 +229,7 @@ class Campaign:
         done = play("restore", "--tags", tags)
         assert done.returncode == 0, done.output
         left = self.differences(self.original)
-        assert all(before is None for before, _ in left.values()), left
+        assert all(values[0] is None for values in left.values()), left
         if left:
             folders = sorted((name.removeprefix("file ") for name in left), reverse=True)
             self.node.run_expect([0], f"rmdir {' '.join(folders)}")

@@ -52,7 +52,7 @@ def watch(log: Path) -> None:
     def counting_module(self: Any, module_name: Any = None, *rest: Any, **named: Any) -> Any:
         task_vars = named.get("task_vars") or (rest[2] if len(rest) > 2 else None)
         self.counted_host = host_of(self, task_vars)
-        note("calls", self.counted_host, str(module_name or self._task.action).split(".")[-1])
+        note("calls", self.counted_host, str(module_name or self._task.action).rsplit(".", maxsplit=1)[-1])
         return execute_module(self, module_name, *rest, **named)
 
     def counting_command(self: Any, *rest: Any, **named: Any) -> Any:
