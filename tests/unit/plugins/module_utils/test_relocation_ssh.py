@@ -153,7 +153,7 @@ HOSTILE = [
 ]
 
 
-@pytest.mark.parametrize("command", HOSTILE)
+@pytest.mark.parametrize("command", HOSTILE, ids=[repr(command)[:40] for command in HOSTILE])
 def test_nothing_else_runs(receiver, command):
     assert receiver.ask(command) == (126, b"", None)
 
