@@ -128,7 +128,7 @@ class Transaction(object):
         if self.remaining() is not None:
             return
         self.disarm_boot()
-        self.forget_failure()
+        self.dismiss()
         for path in (self.undone, self.script):
             if os.path.exists(path):
                 os.unlink(path)
@@ -136,9 +136,10 @@ class Transaction(object):
             if os.path.isdir(folder) and not os.listdir(folder):
                 os.rmdir(folder)
 
-    def forget_failure(self):
-        """Have systemd forget a way back that failed: its unit stays until then, and no other may have the name."""
+    def dismiss(self):
+        """Have systemd let go of a timer with nothing to take back, and of one that failed: no other may have its name."""
         if os.path.isdir(SYSTEMD):
+            self.module.run_command(["systemctl", "stop", self.unit + ".timer"])
             self.module.run_command(["systemctl", "reset-failed", self.unit + ".timer", self.unit + ".service"])
 
     def refuse_another(self):
@@ -207,7 +208,7 @@ class Transaction(object):
         shutil.rmtree(self.copies, ignore_errors=True)
 
     def arm_systemd(self, timeout):
-        self.forget_failure()
+        self.dismiss()
         command = ["systemd-run", "--unit=" + self.unit, "--on-active=%d" % timeout]
         command += ["--timer-property=AccuracySec=1s", "--property=Type=oneshot", "/bin/sh", self.script]
         code, dummy, error = self.module.run_command(command)
