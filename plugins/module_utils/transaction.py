@@ -210,7 +210,9 @@ class Transaction(object):
     def arm_systemd(self, timeout):
         self.dismiss()
         command = ["systemd-run", "--unit=" + self.unit, "--on-active=%d" % timeout]
-        command += ["--timer-property=AccuracySec=1s", "--property=Type=oneshot", "/bin/sh", self.script]
+        command += ["--timer-property=AccuracySec=1s", "--property=Type=oneshot"]
+        # A timer that outlives the confirmation finds no script, and is to end well: a failed unit would stay.
+        command += ["/bin/sh", "-c", "test ! -e {0} || exec /bin/sh {0}".format(self.script)]
         code, dummy, error = self.module.run_command(command)
         if code:
             os.unlink(self.armed)
