@@ -27,7 +27,8 @@ from restoretest import command, differences, play, snapshot
 
 NODE = "node1"
 POINTS = int(os.environ.get("XENSEC_FAULTS") or 3)
-SEED = os.environ.get("XENSEC_SEED") or str(random.SystemRandom().randrange(10**6))
+# The same points each time, so that a check that fails has found something that changed; XENSEC_SEED draws others.
+SEED = os.environ.get("XENSEC_SEED") or "416436"
 CONTAINER = INVENTORY["children"]["xen_nodes"]["hosts"][NODE]["lab_container"]
 # One role in the time of few tasks; all of them in a row come after each had its turn.
 ROLES = ("dom0_firewall", "xend_relocation", "dom0_services", "dom0_users")
