@@ -12,7 +12,6 @@ import subprocess
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import testinfra
@@ -146,15 +145,3 @@ def files(node: str) -> list[str]:
 
 def baseline(node: str) -> list[str]:
     return str(root_on(node).check_output("cat /root/baseline")).splitlines()
-
-
-def playbook(*extra: str, variables: dict[str, Any], limit: str = "xen_nodes") -> list[str]:
-    """The command that runs the role as the operator would, with these variables."""
-    import sys
-
-    return [
-        os.path.join(os.path.dirname(sys.executable), "ansible-playbook"),
-        *("--inventory", str(LAB / "inventory.yml"), "--inventory", os.environ["MOLECULE_INVENTORY_FILE"]),
-        *("--limit", limit, "--extra-vars", json.dumps(variables), *extra),
-        str(Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"]) / "converge.yml"),
-    ]

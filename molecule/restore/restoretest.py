@@ -6,14 +6,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-from labtest import INVENTORY, LAB
+from labtest import INVENTORY, LAB, ansible
 
 MACHINES = sorted(
     host for group in ("xen_nodes", "xen_gateways") for host in INVENTORY["children"].get(group, {"hosts": {}})["hosts"]
@@ -73,11 +71,7 @@ def differences(then: dict[str, Any], now: dict[str, Any], allowed: bool = True)
 
 
 def command(name: str, *extra: str, **variables: Any) -> list[str]:
-    return [
-        os.path.join(os.path.dirname(sys.executable), "ansible-playbook"),
-        *("--inventory", str(LAB / "inventory.yml"), "--inventory", os.environ["MOLECULE_INVENTORY_FILE"]),
-        *("--extra-vars", json.dumps(variables), *extra, f"xensec.hardening.{name}"),
-    ]
+    return ansible("ansible-playbook", "--extra-vars", json.dumps(variables), *extra, f"xensec.hardening.{name}")
 
 
 def play(name: str, *extra: str, timeout: int = 600, **variables: Any) -> Any:
@@ -87,10 +81,3 @@ def play(name: str, *extra: str, timeout: int = 600, **variables: Any) -> Any:
     )
     done.output = done.stdout + done.stderr
     return done
-
-
-def start(name: str, *extra: str) -> subprocess.Popen[str]:
-    """The same in a process group of its own, to be killed."""
-    return subprocess.Popen(
-        command(name, *extra), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    )

@@ -4,12 +4,10 @@
 """What the tests of this scenario share: an audit as an operator runs it, and what a machine is like around it."""
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
-from labtest import LAB, NODES
+from labtest import LAB, NODES, ansible
 
 FOLDER = Path(__file__).resolve().parents[1]
 # Everything but what is written by the connection itself, and what a clock writes.
@@ -25,12 +23,8 @@ ss -Hltnu
 
 
 def play(playbook, *extra, variables=None, limit=None):
-    command = [
-        os.path.join(os.path.dirname(sys.executable), "ansible-playbook"),
-        *("--inventory", str(LAB / "inventory.yml"), "--inventory", os.environ["MOLECULE_INVENTORY_FILE"]),
-        *("--extra-vars", json.dumps(variables or {}), *(["--limit", limit] if limit else []), *extra),
-        playbook,
-    ]
+    limited = ["--limit", limit] if limit else []
+    command = ansible("ansible-playbook", "--extra-vars", json.dumps(variables or {}), *limited, *extra, playbook)
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     done.output = " ".join((done.stdout + done.stderr).split())
     return done

@@ -3,25 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Changes that would lock the operator out, a second run, and a reboot in the middle of one."""
 
-import json
-import os
-import signal
 import subprocess
-import sys
 import time
 
 import pytest
-from labtest import ADDRESSES, INVENTORY, LAB, NODES
-
-
-def playbook(*extra, variables, limit="xen_nodes"):
-    """The command that runs the role as the operator would, with these variables."""
-    return [
-        os.path.join(os.path.dirname(sys.executable), "ansible-playbook"),
-        *("--inventory", str(LAB / "inventory.yml"), "--inventory", os.environ["MOLECULE_INVENTORY_FILE"]),
-        *("--limit", limit, "--extra-vars", json.dumps(variables), *extra),
-        os.path.join(os.environ["MOLECULE_SCENARIO_DIRECTORY"], "converge.yml"),
-    ]
+from labtest import ADDRESSES, INVENTORY, LAB, NODES, converge, killed_afterwards, reboot
 
 
 def listing(machine):
@@ -59,7 +45,7 @@ def eventually(host, seconds=60):
 def test_an_address_that_would_be_locked_out_is_refused_beforehand(machines):
     before = {node: listing(machines[node]) for node in NODES}
     done = subprocess.run(
-        playbook(variables={"dom0_firewall_management_sources": ["192.0.2.0/24"]}),
+        converge(variables={"dom0_firewall_management_sources": ["192.0.2.0/24"]}),
         capture_output=True,
         text=True,
         check=False,
@@ -76,14 +62,14 @@ def test_behind_a_jump_host_it_is_the_jump_hosts_address_that_counts():
         "ansible_ssh_common_args": "-o ProxyJump=gateway1",
         "dom0_firewall_management_sources": [controller],
     }
-    done = subprocess.run(playbook(variables=variables, limit="node2"), capture_output=True, text=True, check=False)
+    done = subprocess.run(converge(variables=variables, limit="node2"), capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert f"this run comes in from {ADDRESSES['gateway1']['management']['ipv4']}" in done.stdout + done.stderr
 
 
 def test_a_fatal_change_is_taken_back_by_the_host(machines):
     before = {node: listing(machines[node]) for node in NODES}
-    done = subprocess.run(playbook(variables=FATAL), capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(converge(variables=FATAL), capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode != 0
     assert "the host has taken the rules back by itself" in done.stdout + done.stderr
     assert {node: listing(machines[node]) for node in NODES} == before
@@ -108,17 +94,8 @@ def wait_until_loaded(node):
 
 def killed_controller(node):
     """Run the fatal change, and kill the controller as soon as the host has loaded it."""
-    process = subprocess.Popen(
-        playbook(variables=FATAL, limit=node),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
+    with killed_afterwards(converge(variables=FATAL, limit=node)):
         wait_until_loaded(node)
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 @pytest.mark.parametrize("name", ["node2", "node4", "node5"])
@@ -132,14 +109,7 @@ def test_a_killed_controller_locks_nobody_out(machines, name):
 
 def test_a_reboot_before_the_confirmation_comes_up_with_the_old_rules(machines):
     killed_controller("node3")
-    subprocess.run(
-        [
-            sys.executable,
-            os.path.join(os.environ["MOLECULE_PROJECT_DIRECTORY"], "molecule/shared/lab/lab.py"),
-            *("reboot", os.environ["MOLECULE_SCENARIO_NAME"], "node3"),
-        ],
-        check=True,
-    )
+    reboot("node3")
     shown = machines["node3"].check_output("nft list table inet xensec_dom0")
     assert "192.0.2.0/24" not in shown
     assert "jump refuse" in shown
@@ -149,7 +119,7 @@ def test_a_second_run_changes_nothing_and_opens_no_further_connection(machines):
     """Each task is one connection here: the facts, the ruleset, and none to prove what did not change."""
     counting = "journalctl _COMM=sshd _COMM=sshd-session -o cat | grep -c '^Accepted '"
     before = int(machines["node1"].check_output(counting))
-    done = subprocess.run([*playbook(variables={}, limit="node1")], capture_output=True, text=True, check=True)
+    done = subprocess.run(converge(variables={}, limit="node1"), capture_output=True, text=True, check=True)
     after = int(machines["node1"].check_output(counting))
     assert "changed=0" in done.stdout
     # The registration, the facts, the ruleset, and the connection that counts.

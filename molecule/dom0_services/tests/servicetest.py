@@ -4,12 +4,10 @@
 """What the tests of this scenario share: the role run as an operator would, and what a node runs."""
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
-from labtest import LAB
+from labtest import ansible
 
 FOLDER = Path(__file__).resolve().parents[1]
 SYSTEMD_NODES = ("node1", "node2", "node3")
@@ -48,12 +46,10 @@ LINKED = {
 
 
 def run_role(*extra, variables=None, limit="xen_nodes", playbook="converge.yml"):
-    command = [
-        os.path.join(os.path.dirname(sys.executable), "ansible-playbook"),
-        *("--inventory", str(LAB / "inventory.yml"), "--inventory", os.environ["MOLECULE_INVENTORY_FILE"]),
-        *("--limit", limit, "--extra-vars", json.dumps(variables or {}), *extra),
+    command = ansible(
+        *("ansible-playbook", "--limit", limit, "--extra-vars", json.dumps(variables or {}), *extra),
         str(FOLDER / playbook),
-    ]
+    )
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     done.output = done.stdout + done.stderr
     return done

@@ -3,10 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What else became of the accounts; and changes that would lock the operators out, taken back by the hosts."""
 
-import os
-import signal
 import subprocess
-import sys
 import time
 
 import pytest
@@ -16,12 +13,11 @@ from doortest import (
     by_key,
     files,
     inside,
-    playbook,
     root_on,
     ssh,
     ticks,
 )
-from labtest import LAB, NODES
+from labtest import LAB, NODES, converge, killed_afterwards, reboot
 
 
 @pytest.mark.parametrize("node", NODES)
@@ -86,7 +82,7 @@ def test_pam_keeps_our_lines_through_package_updates(node):
 def test_the_machine_that_runs_the_lab_keeps_its_kernel_settings():
     """In a container the settings are not its own, and the role says so instead of writing them."""
     assert not [node for node in NODES if root_on(node).file("/etc/sysctl.d/99-xensec-users.conf").exists]
-    done = subprocess.run(playbook("-v", variables={}), capture_output=True, text=True, check=True)
+    done = subprocess.run(converge("-v", variables={}), capture_output=True, text=True, check=True)
     assert "a container has the kernel of the machine around it" in done.stdout
     assert '"state": "set"' not in done.stdout
 
@@ -111,7 +107,7 @@ def test_sessions_and_what_was_left_running_are_ended(node):
 def test_bad_input_is_refused_before_any_change(allowed, message):
     before = files("node1")
     done = subprocess.run(
-        playbook(variables={"dom0_users_allowed": allowed}, limit="node1"),
+        converge(variables={"dom0_users_allowed": allowed}, limit="node1"),
         capture_output=True,
         text=True,
         check=False,
@@ -134,7 +130,7 @@ FATAL = {
 def test_a_fatal_change_of_sshd_is_taken_back_by_the_host():
     before = files("node1")
     done = subprocess.run(
-        playbook(variables=FATAL, limit="node1"), capture_output=True, text=True, check=False, timeout=300
+        converge(variables=FATAL, limit="node1"), capture_output=True, text=True, check=False, timeout=300
     )
     assert done.returncode != 0
     assert "the host has taken the login files back by itself" in done.stdout + done.stderr
@@ -147,7 +143,7 @@ def test_closing_the_account_that_comes_in_is_taken_back_by_the_host():
     before = files("node2")
     variables = {"dom0_users_allowed": ["root"], "dom0_users_precheck": False, "dom0_users_confirm_timeout": 20}
     done = subprocess.run(
-        playbook(variables=variables, limit="node2"), capture_output=True, text=True, check=False, timeout=300
+        converge(variables=variables, limit="node2"), capture_output=True, text=True, check=False, timeout=300
     )
     assert done.returncode != 0
     assert "by itself" in done.stdout + done.stderr
@@ -163,20 +159,11 @@ def killed_controller(node):
         "dom0_users_confirm_timeout": 60,
         "ansible_ssh_args": f"-F {LAB}/ssh_config -o ControlMaster=no",
     }
-    process = subprocess.Popen(
-        playbook(variables=variables, limit=node),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
+    with killed_afterwards(converge(variables=variables, limit=node)):
         deadline = time.monotonic() + 240
         while "PermitRootLogin no" not in inside(node, "cat", "/etc/ssh/sshd_config.d/00-xensec.conf"):
             assert time.monotonic() < deadline, "the fatal change never came"
             time.sleep(0.2)
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 def test_a_killed_controller_locks_nobody_out():
@@ -192,14 +179,7 @@ def test_a_killed_controller_locks_nobody_out():
 def test_a_reboot_before_the_confirmation_comes_up_with_the_old_files():
     before = files("node3")
     killed_controller("node3")
-    subprocess.run(
-        [
-            sys.executable,
-            os.path.join(os.environ["MOLECULE_PROJECT_DIRECTORY"], "molecule/shared/lab/lab.py"),
-            *("reboot", os.environ["MOLECULE_SCENARIO_NAME"], "node3"),
-        ],
-        check=True,
-    )
+    reboot("node3")
     assert ssh("node3", "root")
     assert files("node3") == before
     assert root_on("node3").run("ls /etc/systemd/system/xensec-rollback-* /var/lib/xensec/rollback/*").rc != 0
@@ -208,7 +188,7 @@ def test_a_reboot_before_the_confirmation_comes_up_with_the_old_files():
 def test_a_second_run_changes_nothing_in_one_call_per_module():
     counting = "journalctl _COMM=sshd _COMM=sshd-session -o cat | grep -c '^Accepted '"
     before = int(root_on("node1").check_output(counting))
-    done = subprocess.run(playbook(variables={}, limit="node1"), capture_output=True, text=True, check=True)
+    done = subprocess.run(converge(variables={}, limit="node1"), capture_output=True, text=True, check=True)
     after = int(root_on("node1").check_output(counting))
     assert "changed=0" in done.stdout
     # Reading, doors, accounts, kernel, and the connection that counts.

@@ -11,8 +11,8 @@ import time
 
 import pytest
 from forged import COUNT, FAMILIES, GATEWAYS, NODE, captured, classes, fire, forget
-from labtest import ADDRESSES, INVENTORY
-from perimeter import OPEN, REFUSED, ansible, connect, counters, grown, listing, playbook
+from labtest import ADDRESSES, INVENTORY, ansible, converge
+from perimeter import OPEN, REFUSED, connect, counters, grown, listing
 
 IPTABLES = {
     name
@@ -164,7 +164,7 @@ def fatal(machines):
 
 def test_a_slip_that_would_be_fatal_is_refused_beforehand(machines, fatal):
     before = {name: listing(machines[name]) for name in GATEWAYS}
-    done = subprocess.run(playbook(variables=fatal), capture_output=True, text=True, check=False)
+    done = subprocess.run(converge(variables=fatal, limit="xen_gateways"), capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert "so it would be dropped as spoofed: see which of the two is wrong" in done.stdout + done.stderr
     assert {name: listing(machines[name]) for name in GATEWAYS} == before
@@ -174,7 +174,9 @@ def test_a_fatal_change_is_taken_back_by_the_host(machines, fatal):
     before = {name: listing(machines[name]) for name in GATEWAYS}
     variables = {**fatal, "perimeter_firewall_precheck": False, "perimeter_firewall_confirm_timeout": 20}
     started = time.monotonic()
-    done = subprocess.run(playbook(variables=variables), capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(
+        converge(variables=variables, limit="xen_gateways"), capture_output=True, text=True, check=False, timeout=300
+    )
     assert done.returncode != 0
     undone = re.findall(r"fatal: \[(\w+)\].*the host has taken the rules back by itself", done.stdout + done.stderr)
     assert sorted(undone) == GATEWAYS

@@ -7,8 +7,8 @@ import subprocess
 
 import pytest
 from forged import FAMILIES, GATEWAYS, NODE
-from labtest import ADDRESSES
-from perimeter import OPEN, REFUSED, connect, counters, grown, listing, playbook
+from labtest import ADDRESSES, converge
+from perimeter import OPEN, REFUSED, connect, counters, grown, listing
 
 
 @pytest.fixture(scope="module")
@@ -23,9 +23,11 @@ def rejecting(machines):
         ],
     }
     try:
-        yield subprocess.run(playbook(variables=variables), capture_output=True, text=True, check=True)
+        yield subprocess.run(
+            converge(variables=variables, limit="xen_gateways"), capture_output=True, text=True, check=True
+        )
     finally:
-        subprocess.run(playbook(variables={}), capture_output=True, text=True, check=True)
+        subprocess.run(converge(variables={}, limit="xen_gateways"), capture_output=True, text=True, check=True)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -43,7 +45,10 @@ def test_the_operators_way_to_the_nodes_is_looked_at_beforehand(machines):
     """He comes through the outside interface, and would not get on to the nodes any more."""
     before = {name: listing(machines[name]) for name in GATEWAYS}
     done = subprocess.run(
-        playbook(variables={"perimeter_firewall_forward_policy": "reject"}), capture_output=True, text=True, check=False
+        converge(variables={"perimeter_firewall_forward_policy": "reject"}, limit="xen_gateways"),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode != 0
     assert "no service admits it to port 22" in done.stdout + done.stderr

@@ -5,7 +5,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +20,8 @@ import testinfra
 import yaml
 
 SCENARIO = os.environ["MOLECULE_SCENARIO_NAME"]
-LAB = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"]) / ".lab" / SCENARIO
+PROJECT = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"])
+LAB = PROJECT / ".lab" / SCENARIO
 INVENTORY = yaml.safe_load((LAB / "inventory.yml").read_text())["all"]
 NODES = sorted(INVENTORY["children"]["xen_nodes"]["hosts"])
 ADDRESSES = {
@@ -31,6 +38,35 @@ SSH_FAILED = 254
 def attempt(machine: Any, command: str) -> Any:
     """Run a command that is, or ends in, an ssh from this machine to another."""
     return machine.run(f"( {command}\n); code=$?; [ $code != 255 ] || code={SSH_FAILED}; exit $code")
+
+
+def ansible(program: str, *words: str) -> list[str]:
+    """The command that runs a program of Ansible on the lab's machines, with the variables of the scenario."""
+    inventories = ("--inventory", str(LAB / "inventory.yml"), "--inventory", os.environ["MOLECULE_INVENTORY_FILE"])
+    return [os.path.join(os.path.dirname(sys.executable), program), *inventories, *words]
+
+
+def converge(*extra: str, variables: Mapping[str, Any], limit: str = "xen_nodes") -> list[str]:
+    """The command that runs the scenario's role as the operator would, with these variables."""
+    return ansible(
+        *("ansible-playbook", "--limit", limit, "--extra-vars", json.dumps(variables), *extra),
+        str(Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"]) / "converge.yml"),
+    )
+
+
+@contextlib.contextmanager
+def killed_afterwards(command: list[str]) -> Iterator[None]:
+    """Run the command meanwhile; then kill it, with all that it has started."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        yield
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def reboot(node: str) -> None:
+    subprocess.run([sys.executable, str(PROJECT / "molecule/shared/lab/lab.py"), "reboot", SCENARIO, node], check=True)
 
 
 @pytest.fixture(scope="session")

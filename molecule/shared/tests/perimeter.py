@@ -6,12 +6,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
-import sys
-
-from labtest import LAB
 
 CONNECT = """
 import json, socket, sys
@@ -31,12 +27,6 @@ def connect(machine, targets):
     return json.loads(machine.check_output(f"python3 -c {shlex.quote(CONNECT)} {shlex.quote(json.dumps(targets))}"))
 
 
-def ansible(*words):
-    program = os.path.join(os.path.dirname(sys.executable), words[0])
-    inventories = ("--inventory", str(LAB / "inventory.yml"), "--inventory", os.environ["MOLECULE_INVENTORY_FILE"])
-    return [program, *inventories, *words[1:]]
-
-
 def counters(machine):
     """What a gateway has stopped so far: packets by counter."""
     shown = machine.check_output(
@@ -53,14 +43,6 @@ def counters(machine):
 
 def grown(before, after):
     return {name: after[name] - before.get(name, 0) for name in after if after[name] != before.get(name, 0)}
-
-
-def playbook(*extra, variables, limit="xen_gateways"):
-    """The command that runs the role as the operator would, with these variables."""
-    return ansible(
-        *("ansible-playbook", "--limit", limit, "--extra-vars", json.dumps(variables), *extra),
-        os.path.join(os.environ["MOLECULE_SCENARIO_DIRECTORY"], "converge.yml"),
-    )
 
 
 def listing(machine):

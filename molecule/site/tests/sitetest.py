@@ -9,7 +9,6 @@ import os
 import random
 import re
 import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from labtest import LAB, NODES
+from labtest import LAB, NODES, ansible
 from restoretest import differences, snapshot
 
 SCENARIO = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"])
@@ -133,11 +132,7 @@ def run(*arguments: object) -> Any:
 
 def execute(environment: dict[str, str], *arguments: object) -> Any:
     return subprocess.run(
-        [
-            os.path.join(os.path.dirname(sys.executable), "ansible-playbook"),
-            *("--inventory", str(LAB / "inventory.yml"), "--inventory", os.environ["MOLECULE_INVENTORY_FILE"]),
-            *map(str, arguments),
-        ],
+        ansible("ansible-playbook", *map(str, arguments)),
         env=environment,
         capture_output=True,
         text=True,

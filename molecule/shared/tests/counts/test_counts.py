@@ -6,13 +6,11 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from typing import Any
 
 import pytest
-from labtest import LAB, NODES
+from labtest import LAB, NODES, ansible
 
 COUNTS = LAB / "run_counts.jsonl"
 
@@ -35,12 +33,9 @@ def again() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def audit() -> dict[str, Any]:
+    variables = json.dumps({"dom0_audit_report_dir": str(LAB / "report")})
     done = subprocess.run(
-        [
-            os.path.join(os.path.dirname(sys.executable), "ansible-playbook"),
-            *("--inventory", str(LAB / "inventory.yml"), "--inventory", os.environ["MOLECULE_INVENTORY_FILE"]),
-            *("--extra-vars", json.dumps({"dom0_audit_report_dir": str(LAB / "report")}), "xensec.hardening.audit"),
-        ],
+        ansible("ansible-playbook", "--extra-vars", variables, "xensec.hardening.audit"),
         capture_output=True,
         text=True,
         check=False,

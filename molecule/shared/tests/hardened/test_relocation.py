@@ -4,14 +4,12 @@
 """Who can relocate to whom, tried from the machines themselves, in every scenario."""
 
 import json
-import os
 import re
 import shlex
 import subprocess
-import sys
 
 import pytest
-from labtest import ADDRESSES, LAB, NODES, SCENARIO
+from labtest import ADDRESSES, NODES, SCENARIO, ansible
 
 # The network that relocation takes place in; None: in none.
 RELOCATION_NETWORK = {
@@ -141,12 +139,9 @@ def test_the_original_configuration_is_on_record(node):
 
 @pytest.mark.skipif(SCENARIO != "untrusted_subnet", reason="tried once, under untrusted_subnet")
 def test_the_roll_out_stops_at_a_canary_that_fails():
+    variables = json.dumps({"dom0_firewall_management_sources": []})
     done = subprocess.run(
-        [
-            os.path.join(os.path.dirname(sys.executable), "ansible-playbook"),
-            *("--inventory", str(LAB / "inventory.yml"), "--inventory", os.environ["MOLECULE_INVENTORY_FILE"]),
-            *("--extra-vars", json.dumps({"dom0_firewall_management_sources": []}), "xensec.hardening.harden"),
-        ],
+        ansible("ansible-playbook", "--extra-vars", variables, "xensec.hardening.harden"),
         capture_output=True,
         text=True,
         check=False,
