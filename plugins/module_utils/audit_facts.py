@@ -114,7 +114,7 @@ def loopback(address):
 
 def xen(reader):
     """Return whether Xen runs below this kernel, and its version."""
-    parts = [contents.read(os.path.join(XEN, "version", name)).strip() for name in ("major", "minor", "extra")]
+    parts = [contents.read(XEN, "version", name).strip() for name in ("major", "minor", "extra")]
     return {
         "dom0": "control_d" in contents.read(CAPABILITIES),
         "version": "%s.%s%s" % tuple(parts) if parts[0] else "unknown",

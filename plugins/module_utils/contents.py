@@ -8,11 +8,16 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+import os
 
-def read(path):
-    """Return the text of path, what is no UTF-8 replaced; the empty string if it cannot be had."""
+
+def read(*path):
+    """Return the text of the file, what is no UTF-8 replaced; the empty string if it cannot be had.
+
+    :arg path: its path, in as many parts as C(os.path.join) takes.
+    """
     try:
-        with open(path, "rb") as stream:
+        with open(os.path.join(*path), "rb") as stream:
             return stream.read().decode("utf-8", "replace")
     except (IOError, OSError):
         return ""

@@ -25,13 +25,13 @@ def control_connection():
     """
     pid = os.getpid()
     while pid > 1:
-        for variable in read(os.path.join(PROC, str(pid), "environ")).split("\0"):
+        for variable in read(PROC, str(pid), "environ").split("\0"):
             words = variable.partition("=")[2].split()
             if variable.startswith("SSH_CONNECTION=") and len(words) == 4:
                 # A link-local address comes with its interface, an IPv4 one maybe in the notation of IPv6.
                 address = re.sub(r"%.*|^::ffff:(?=\d+\.)", "", words[0])
                 return {"address": address, "port": int(words[3])}
-        status = re.search(r"^PPid:\s*(\d+)", read(os.path.join(PROC, str(pid), "status")), re.M)
+        status = re.search(r"^PPid:\s*(\d+)", read(PROC, str(pid), "status"), re.M)
         pid = int(status.group(1)) if status else 0
     return None
 
@@ -43,10 +43,8 @@ def control_login():
     """
     pid, login, programs = os.getpid(), None, []
     while pid > 1:
-        environment = dict(
-            item.partition("=")[::2] for item in read(os.path.join(PROC, str(pid), "environ")).split("\0")
-        )
-        status = read(os.path.join(PROC, str(pid), "status"))
+        environment = dict(item.partition("=")[::2] for item in read(PROC, str(pid), "environ").split("\0"))
+        status = read(PROC, str(pid), "status")
         if "SSH_CONNECTION" in environment:
             uid = re.search(r"^Uid:\s*(\d+)", status, re.M)
             login = (int(uid.group(1)), environment.get("LOGNAME") or environment.get("USER"), list(programs))

@@ -32,7 +32,7 @@ def cgroup_path(pid):
     """Return the path of the process in systemd's own hierarchy, below what the first process is in."""
     paths = []
     for one in (pid, 1):
-        for line in read(os.path.join(PROC, str(one), "cgroup")).splitlines():
+        for line in read(PROC, str(one), "cgroup").splitlines():
             number, dummy, rest = line.partition(":")
             controllers, dummy, path = rest.partition(":")
             if controllers == "name=systemd" or number == "0":
@@ -49,7 +49,7 @@ class Process(object):
 
     def __init__(self, pid):
         self.pid = pid
-        status = read(os.path.join(PROC, str(pid), "status"))
+        status = read(PROC, str(pid), "status")
         uids = re.search(r"^Uid:\s+(\d+)\s+(\d+)\s+(\d+)\s+(\d+)", status, re.M)
         parent = re.search(r"^PPid:\s+(\d+)", status, re.M)
         name = re.search(r"^Name:\s+(.*)", status, re.M)
@@ -80,10 +80,10 @@ def belongs_to(process, table):
             return "service", unit
         return ("person", "") if from_a_door(process, table) else ("other", unit)
     # Without systemd a daemon is what no login, no terminal and no job has brought up.
-    fields = read(os.path.join(PROC, str(process.pid), "stat")).rpartition(")")[2].split()
+    fields = read(PROC, str(process.pid), "stat").rpartition(")")[2].split()
     terminal = int(fields[4]) if len(fields) > 4 else 0
-    login = read(os.path.join(PROC, str(process.pid), "loginuid")).strip("\0\n") or str(NO_LOGIN)
-    environment = read(os.path.join(PROC, str(process.pid), "environ")).split("\0")
+    login = read(PROC, str(process.pid), "loginuid").strip("\0\n") or str(NO_LOGIN)
+    environment = read(PROC, str(process.pid), "environ").split("\0")
     if terminal or int(login) != NO_LOGIN or any(item.startswith("SSH_CONNECTION=") for item in environment):
         return "person", ""
     return ("person", "") if from_a_door(process, table) else ("service", process.name)

@@ -42,7 +42,7 @@ def pids():
 
 
 def command_line(pid):
-    return [word for word in read(os.path.join(PROC, str(pid), "cmdline")).split("\0") if word]
+    return [word for word in read(PROC, str(pid), "cmdline").split("\0") if word]
 
 
 def program(pid):
@@ -54,7 +54,7 @@ def program(pid):
 
 
 def parent(pid):
-    status = re.search(r"^PPid:\s*(\d+)", read(os.path.join(PROC, str(pid), "status")), re.M)
+    status = re.search(r"^PPid:\s*(\d+)", read(PROC, str(pid), "status"), re.M)
     return int(status.group(1)) if status else 0
 
 
@@ -69,7 +69,7 @@ def ancestors(pid):
 
 def cgroup(pid):
     """Return the path of a process's control group in systemd's hierarchy."""
-    lines = [line.split(":", 2) for line in read(os.path.join(PROC, str(pid), "cgroup")).splitlines()]
+    lines = [line.split(":", 2) for line in read(PROC, str(pid), "cgroup").splitlines()]
     for wanted in ("name=systemd", ""):
         for fields in lines:
             if len(fields) == 3 and fields[1] == wanted:
@@ -111,7 +111,7 @@ def listening():
     """Return what listens, TCP and UDP of both families, each as a dict with protocol, address, port, socket, pids."""
     found, open_by = [], holders()
     for table, protocol, state in TABLES:
-        for line in read(os.path.join(PROC, "net", table)).splitlines()[1:]:
+        for line in read(PROC, "net", table).splitlines()[1:]:
             fields = line.split()
             if len(fields) < 10 or fields[3] != state:
                 continue

@@ -321,8 +321,8 @@ from ansible_collections.xensec.hardening.plugins.module_utils import (
     relocation_ssh,
     sockets,
 )
-from ansible_collections.xensec.hardening.plugins.module_utils.control import control_connection, control_login
 from ansible_collections.xensec.hardening.plugins.module_utils.contents import read
+from ansible_collections.xensec.hardening.plugins.module_utils.control import control_connection, control_login
 from ansible_collections.xensec.hardening.plugins.module_utils.reader import Reader, Unreadable
 from ansible_collections.xensec.hardening.plugins.module_utils.sessions import of_accounts, service_accounts
 from ansible_collections.xensec.hardening.plugins.module_utils.sshd import RUNTIME, Sshd
@@ -351,7 +351,7 @@ def processes():
     """Yield (pid, words of its command line) for every process that has one."""
     for name in sorted(os.listdir(PROC)):
         if name.isdigit():
-            words = read(os.path.join(PROC, name, "cmdline")).split("\0")
+            words = read(PROC, name, "cmdline").split("\0")
             if words[0]:
                 yield int(name), words
 
@@ -430,7 +430,7 @@ def networks_routed(destinations):
 
 
 def rp_filter(name):
-    return int(read(os.path.join(PROC, "sys", "net", "ipv4", "conf", name, "rp_filter")).strip() or 0)
+    return int(read(PROC, "sys", "net", "ipv4", "conf", name, "rp_filter").strip() or 0)
 
 
 def interfaces(module):
@@ -448,7 +448,7 @@ def interfaces(module):
             "ipv4": [],
             "ipv6": [],
             # Virtual interfaces have no carrier to lose: "unknown" is as good as "up".
-            "up": read(os.path.join(base, "operstate")).strip() in ("up", "unknown"),
+            "up": read(base, "operstate").strip() in ("up", "unknown"),
             "bridge": os.path.basename(os.path.realpath(master)) if os.path.exists(master) else None,
             "guests": os.path.isdir(ports) and any(port.startswith(GUEST_INTERFACES) for port in os.listdir(ports)),
             "default_route": "default" in routes.get(name, ()),
@@ -478,7 +478,7 @@ def listeners():
                     "port": item["port"],
                     "socket": item["socket"].partition("/")[2],
                     "pid": pid,
-                    "process": read(os.path.join(PROC, str(pid), "comm")).strip() if pid else None,
+                    "process": read(PROC, str(pid), "comm").strip() if pid else None,
                 }
             )
     return found
@@ -523,7 +523,7 @@ def pam():
     common = all(os.path.isfile(os.path.join(PAM, name)) for name in ("common-auth", "common-account"))
     unguarded = []
     for name in sorted(os.listdir(PAM)) if common else []:
-        text = read(os.path.join(PAM, name))
+        text = read(PAM, name)
         if name.startswith(("common-", ".")) or not re.search(r"^\s*-?account\s", text, re.M):
             continue
         if not re.search(r"^\s*(@include|account\s+(include|substack))\s+\S", text, re.M):
