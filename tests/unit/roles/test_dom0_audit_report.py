@@ -135,3 +135,12 @@ def test_nothing_is_written_without_a_folder(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "The report is" not in done.stdout
     assert not folder.exists()
+
+
+def test_a_folder_that_cannot_be_written_is_an_error_with_the_remedy(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file")
+    done, _folder = play(tmp_path, audit_sample.cluster(1), "-e", "dom0_audit_report_dir=taken")
+    assert done.returncode != 0
+    assert f"the report is not written: [Errno 17] File exists: '{tmp_path}/taken'" in done.stdout
+    assert "Set dom0_audit_report_dir to a folder that you may write" in done.stdout
+    assert (tmp_path / "taken").read_text() == "a file"
