@@ -38,6 +38,7 @@ GUEST_COMMAND = re.compile(
     r"(?:^|[/\s;=\"'])(?:xl|xm|virsh|xe)[\s;]+"
     r"(?:[^;\n]*?\b)?(?:create|start|restore|resume|save|shutdown|reboot|destroy|migrate|pause|unpause|vm-\w+)\b"
 )
+MEANINGS = {}
 
 
 class Unit(object):
@@ -91,16 +92,29 @@ def stem(name):
     return base if dot + kind in KINDS else name
 
 
-def matches(pattern, name):
-    """Whether a pattern means this unit: C(cups) means cups.service, cups.socket and cups.path."""
-    return fnmatch.fnmatchcase(name, pattern) or fnmatch.fnmatchcase(stem(name), pattern)
+def meaning(patterns):
+    """Return the names that patterns have as they are, and one expression for those with wildcards, or None.
+
+    A host has hundreds of units and of patterns, so a list of patterns is worked out once.
+    """
+    key = tuple(patterns)
+    if key not in MEANINGS:
+        wild = [pattern for pattern in key if set("*?[").intersection(pattern)]
+        expression = re.compile("|".join(fnmatch.translate(pattern) for pattern in wild)) if wild else None
+        MEANINGS[key] = (frozenset(key).difference(wild), expression)
+    return MEANINGS[key]
+
+
+def matches(patterns, names):
+    """Whether one of the patterns means one of a unit's names: C(cups) means cups.service, cups.socket and cups.path."""
+    plain, expression = meaning(patterns)
+    forms = [form for name in names for form in (name, stem(name))]
+    return not plain.isdisjoint(forms) or bool(expression and any(expression.match(form) for form in forms))
 
 
 def matches_unit(entry, unit):
     """Whether an entry of the policy means this unit, by any of its names."""
-    if any(matches(other, name) for other in entry.get("unless") or () for name in unit.names):
-        return False
-    return any(matches(pattern, name) for pattern in entry["patterns"] for name in unit.names)
+    return not matches(entry.get("unless") or (), unit.names) and matches(entry["patterns"], unit.names)
 
 
 def structure(unit):
@@ -189,7 +203,7 @@ def decide(units, policy, control=(), busy=(), filesystems=()):
     ]
 
     def stopped(unit):
-        return any(matches(pattern, name) for pattern in policy["stop"] for name in unit.names)
+        return matches(policy["stop"], unit.names)
 
     closure = Closure(units, stopped)
     roots, left_alone = [], []
@@ -250,7 +264,7 @@ def unmatched(patterns, units, what):
     names |= set(stem(name) for name in names)
     warnings = []
     for pattern in patterns:
-        if any(matches(pattern, name) for name in names):
+        if matches([pattern], names):
             continue
         close = difflib.get_close_matches(pattern, sorted(names), 3)
         hint = "did you mean %s?" % ", ".join(close) if close else "there is nothing like it"
