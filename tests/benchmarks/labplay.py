@@ -1,0 +1,108 @@
+# Copyright (c) 2026 xensec.hardening maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the measurements of whole runs share: a lab of their own, made and taken away again, and runs that are timed.
+
+All go over ssh with pipelining and one shared connection, as an operator's do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+SHARED = ROOT / "molecule" / "shared"
+PROGRAMS = Path(sys.executable).parent
+PING = """
+- hosts: xen_nodes
+  gather_facts: false
+  tasks:
+    - ansible.builtin.ping:
+"""
+VARIABLES = {
+    "xend_relocation_scenario": "isolated_management",
+    "xend_relocation_interface": "management0",
+    # A node needs a peer; this one is nobody, and the same for clusters of any size.
+    "xend_relocation_peers": ["{{ lab_networks.management.ipv4.rpartition('.')[0] }}.99"],
+    "dom0_users_allowed": ["root"],
+    "dom0_firewall_management_sources": ["{{ lab_networks.management.ipv4 }}"],
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run took: seconds, the start of ansible-playbook included, and its largest process, in MB."""
+
+    seconds: float
+    megabytes: float
+
+
+class Plays:
+    """The lab NAME, as molecule/NAME/lab/cluster.yml has it, and the runs on it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.folder = ROOT / ".lab" / name
+        self.forks = 20
+
+    @contextlib.contextmanager
+    def started(self) -> Iterator[None]:
+        if os.geteuid():
+            raise SystemExit("bench: the lab needs root: sudo make bench")
+        try:
+            self.lab("up")
+            self.limit(None)
+            (self.folder / "ping.yml").write_text(PING)
+            self.play(str(SHARED / "prepare.yml"))
+            yield
+        finally:
+            self.lab("down")
+
+    def lab(self, word: str) -> None:
+        subprocess.run([sys.executable, str(SHARED / "lab/lab.py"), word, self.name], check=True, stdout=sys.stderr)
+
+    def limit(self, hosts: Sequence[str] | None) -> None:
+        """Have an inventory of these nodes alone, with the role's variables, and connections that stay open."""
+        found: dict[str, Any] = yaml.safe_load((self.folder / "inventory.yml").read_text())
+        found["all"]["vars"]["ansible_ssh_args"] = (
+            f"-F {self.folder}/ssh_config -o ControlMaster=auto -o ControlPersist=60 -o ControlPath={self.folder}/%C"
+        )
+        nodes = found["all"]["children"]["xen_nodes"]
+        nodes["vars"] = VARIABLES
+        if hosts is not None:
+            nodes["hosts"] = {host: nodes["hosts"][host] for host in hosts}
+        (self.folder / "plays.yml").write_text(yaml.safe_dump(found, sort_keys=False))
+
+    def ping(self) -> Run:
+        return self.play(str(self.folder / "ping.yml"))
+
+    def play(self, playbook: str, *options: str) -> Run:
+        command = [
+            *(str(PROGRAMS / "ansible-playbook"), "--inventory", str(self.folder / "plays.yml")),
+            *("--forks", str(self.forks), "--extra-vars", f"dom0_audit_report_dir={self.folder}/report"),
+            *(*options, playbook),
+        ]
+        environment = {
+            **os.environ,
+            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".cache/collections"),
+            "ANSIBLE_LOCALHOST_WARNING": "false",
+        }
+        started = time.monotonic()
+        with (self.folder / "play.log").open("w+") as log:
+            process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
+            _pid, status, used = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        taken = time.monotonic() - started
+        if process.returncode:
+            raise SystemExit(f"bench: {playbook} failed:\n{(self.folder / 'play.log').read_text()}")
+        return Run(taken, used.ru_maxrss / 1024)
