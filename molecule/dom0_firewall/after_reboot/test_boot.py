@@ -3,6 +3,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """After a reboot, and before anything has loaded the rules again."""
 
+from firewalltest import noted, own
+from labtest import NODES
+
+
+def test_the_boot_has_loaded_what_the_role_had_loaded(machines):
+    assert {node: own(machines[node]) for node in NODES} == noted()
+
 
 def test_the_rules_were_loaded_before_the_network_came_up(node):
     """The unit had ended before the one began that sets up routes and bridges here."""

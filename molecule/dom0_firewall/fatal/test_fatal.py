@@ -7,17 +7,8 @@ import subprocess
 import time
 
 import pytest
+from firewalltest import listing, note, own
 from labtest import ADDRESSES, INVENTORY, LAB, NODES, converge, killed_afterwards, reboot
-
-
-def listing(machine):
-    """Our rules, chain by chain: the order in which a listing has the chains means nothing."""
-    return machine.check_output(
-        "for family in inet bridge; do nft -s list table $family xensec_dom0; done 2>/dev/null;"
-        "for tool in iptables ip6tables; do for chain in INPUT XENSEC_DOM0 XENSEC_DOM0_GUESTS; do $tool -S $chain; done;"
-        " done 2>/dev/null; true"
-    )
-
 
 FATAL = {
     "dom0_firewall_management_sources": ["192.0.2.0/24"],
@@ -124,3 +115,10 @@ def test_a_second_run_changes_nothing_and_opens_no_further_connection(machines):
     assert "changed=0" in done.stdout
     # The registration, the facts, the ruleset, and the connection that counts.
     assert after - before == 4
+
+
+def test_what_the_role_has_loaded_is_noted_for_the_boot(machines):
+    loaded = {node: own(machines[node]) for node in NODES}
+    for rules in loaded.values():
+        assert any("jump refuse" in rule or "-A INPUT -j XENSEC_DOM0" in rule for rule in rules)
+    note(loaded)
