@@ -232,6 +232,7 @@ strays:
   elements: str
 """
 
+import fnmatch
 import glob
 import os
 import re
@@ -262,6 +263,24 @@ exit 0
 """
 
 
+def later(entries):
+    """Return the patterns for what may start by itself when it is installed later, each with its kind or without."""
+    return [name for entry in entries if entry["preset"] for name in entry["patterns"]]
+
+
+def with_kind(pattern):
+    return pattern if pattern.endswith(units.KINDS) else pattern + ".*"
+
+
+def uncovered(names, patterns):
+    """Return the names that no pattern means; the others would only say when they were there and when not.
+
+    A name of instances has a star itself. Patterns of stars alone mean all that it does when they mean it.
+    """
+    stars = [pattern for pattern in patterns if "?" not in pattern and "[" not in pattern]
+    return [name for name in sorted(names) if not any(fnmatch.fnmatchcase(name, pattern) for pattern in stars)]
+
+
 def preset_text(found, verdicts, entries):
     """Return a preset that keeps what is enabled and stays, and starts nothing else that is new."""
     names = [
@@ -271,10 +290,8 @@ def preset_text(found, verdicts, entries):
         and unit.name.endswith(units.KINDS)
         and (unit.name not in verdicts or verdicts[unit.name].stays)
     ]
-    lines = ["enable " + name for name in sorted(names)]
-    for entry in entries:
-        if entry["preset"]:
-            lines += ["enable " + (name if name.endswith(units.KINDS) else name + ".*") for name in entry["patterns"]]
+    patterns = [with_kind(pattern) for pattern in later(entries)]
+    lines = ["enable " + name for name in uncovered(names, patterns) + patterns]
     head = inits.OWN + "what stays is enabled, and nothing that is new starts by itself.\n"
     kinds = [kind for kind in units.KINDS if kind != ".dbus"]
     return head + "".join(line + "\n" for line in lines + ["disable *" + kind for kind in kinds])
@@ -293,10 +310,9 @@ def policy_text(host, found, verdicts, entries):
             names.update(unit.names)
     names = set(name for name in names if name.endswith((".service", ".socket", ".timer", ".path")))
     names |= set(units.stem(name) for name in names)
-    for entry in entries:
-        if entry["preset"]:
-            names |= set(entry["patterns"])
-            names |= set(name + ".*" for name in entry["patterns"] if not name.endswith(units.KINDS))
+    patterns = set(later(entries))
+    patterns |= set(with_kind(pattern) for pattern in patterns)
+    names = patterns.union(uncovered(names, patterns))
     # Names have letters, digits and what shell patterns have; a backslash stands for itself.
     return POLICY_TEXT.format(
         own=inits.OWN, names=" | \\\n    ".join(sorted(name.replace("\\", "\\\\") for name in names))

@@ -137,10 +137,12 @@ NEEDS = (
         filesystems=("nfs", "nfs4"),
     ),
     Need("storage that is mounted on demand", words("autofs*"), filesystems=("autofs",), protected=False),
+    # Whether or not one is there yet: the roles come in any order.
+    Need("set up by xensec.hardening", words("xensec-*"), preset=True),
     Need(
         "the packet filter",
         words(
-            "xensec-* nftables iptables* ip6tables* ipset* netfilter-persistent firewalld ufw shorewall* ferm "
+            "nftables iptables* ip6tables* ipset* netfilter-persistent firewalld ufw shorewall* ferm "
             "arptables* ebtables* fail2ban sshguard crowdsec*"
         ),
         preset=True,

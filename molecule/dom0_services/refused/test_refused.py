@@ -71,8 +71,21 @@ def test_the_preset_would_not_take_away_what_stays(systemd):
         f"rm -rf {root}; mkdir -p {root}/etc {root}/usr/lib/systemd; cp -a /etc/systemd {root}/etc/;"
         f"cp -a /lib/systemd/system {root}/usr/lib/systemd/; ln -s usr/lib {root}/lib"
     )
+    # What our other roles may write later: enabled; with a link of its own, for the next boot.
+    own = f"{root}/etc/systemd/system"
+    install = "[Install]\\nWantedBy=multi-user.target\\n"
+    node.check_output(
+        f"mkdir -p {own}/sysinit.target.wants; printf '{install}' >{own}/xensec-later.service;"
+        f"printf '[Unit]\\n' | tee {own}/xensec-way-back.service >{own}/xensec-each@.service;"
+        f"ln -s /etc/systemd/system/xensec-way-back.service {own}/sysinit.target.wants/"
+    )
     # It returns 1 on older releases, for what is masked and for aliases it has just made; what counts is what it did.
     node.run(f"systemctl --root={root} preset-all")
     shown = node.run(f"systemctl --root={root} is-enabled ssh.service networking.service lab-kept.service")
     assert shown.stdout.split() == ["enabled"] * 3
     assert node.run(f"systemctl --root={root} is-enabled ssh.socket").stdout.strip() == "disabled"
+    links = node.check_output(f"find {own} -type l -name 'xensec-*' -printf '%P\\n'").split()
+    assert sorted(links) == [
+        "multi-user.target.wants/xensec-later.service",
+        "sysinit.target.wants/xensec-way-back.service",
+    ]

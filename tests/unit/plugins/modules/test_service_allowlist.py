@@ -295,9 +295,65 @@ def test_the_preset_starts_what_stays_and_nothing_new(host):
     assert lines[-4:] == ["disable *.service", "disable *.socket", "disable *.timer", "disable *.path"]
 
 
-@pytest.mark.skipif(
+asks_a_policy = pytest.mark.skipif(
     not os.path.exists("/usr/sbin/invoke-rc.d"), reason="only Debian asks a policy before it starts services"
 )
+# What the collection's other roles write, and how: enabled, started by a socket, linked by hand, for a moment.
+OWN = {"patterns": ["xensec-*"], "reason": "ours", "protected": True, "preset": True}
+OWN_UNITS = (
+    ("xensec-firewall-dom0.service", {"Names": "xensec-firewall-dom0.service xensec-other.service"}),
+    ("xensec-relocation.socket", {}),
+    ("xensec-relocation@.service", {"state": "static", "active": False}),
+    ("xensec-relocation@1-192.0.2.1:8002-192.0.2.2:1.service", {"state": "static"}),
+    ("xensec-rollback-dom0-boot.service", {"state": "static", "active": False}),
+    ("xensec-rollback-dom0.timer", {"state": "transient", "Transient": "yes"}),
+)
+
+
+def texts(host):
+    return dict((path.basename, path.read()) for path in host.etc.visit() if path.check(file=1))
+
+
+def test_what_is_covered_is_named_once_whether_it_is_there_or_not(host):
+    args = {"keep": [OWN] + KEEP}
+    assert run(service_allowlist.main, args)["changed"]
+    before = texts(host)
+    assert before["00-xensec.preset"].count("xensec-") == before["00-xensec.preset"].count("enable xensec-*.*\n") == 1
+    for name, facts in OWN_UNITS:
+        host.unit(name, **facts)
+    host.unit("logger.service")
+    result = run(service_allowlist.main, args)
+    assert (result["changed"], texts(host)) == (False, before)
+    assert result["services"]["xensec-relocation.socket"]["stays"]
+
+
+@asks_a_policy
+def test_the_policy_lets_our_own_be_started_before_it_is_there(host):
+    run(service_allowlist.main, {"keep": [OWN] + KEEP})
+    policy = str(host.etc.join("policy-rc.d"))
+    for name, _facts in OWN_UNITS:
+        assert subprocess.call(["/bin/sh", policy, name.replace("@.", "@x."), "start"]) == 0, name
+    # As a package's scripts say it, and as init scripts are called.
+    for name, code in (("xensec-firewall-dom0", 0), ("xensecond", 101), ("my-xensec-x", 101)):
+        assert subprocess.call(["/bin/sh", policy, "--quiet", name, "restart"]) == code, name
+
+
+@pytest.mark.parametrize(
+    "pattern, left",
+    [
+        ("a*", []),
+        ("a@*.service", ["ab.service"]),
+        # These mean the template, and one instance of it, but not all of them.
+        ("a@?.service", ["a@*.service", "ab.service"]),
+        ("a@.service", ["a@*.service", "ab.service"]),
+        ("a[!x]*", ["a@*.service", "ab.service"]),
+    ],
+)
+def test_a_name_is_left_out_where_a_pattern_means_all_of_it(pattern, left):
+    assert service_allowlist.uncovered({"ab.service", "a@*.service"}, [pattern]) == left
+
+
+@asks_a_policy
 def test_the_policy_lets_packages_start_what_stays_alone(host):
     host.unit("getty@.service", state="enabled", active=False)
     run(service_allowlist.main, BASE)
