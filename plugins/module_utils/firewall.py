@@ -73,6 +73,8 @@ def read(path):
         return None
 
 
+# The legacy iptables gives up at once where another one runs, as at boot, where an init starts several things at a time.
+WAIT = "--wait=30"
 MATCH_SET = re.compile(r"-m set --match-set (\S+) src")
 
 
@@ -222,6 +224,8 @@ class Iptables(object):
         self.paths = dict(
             (tool, os.path.join(CONFIGURATION, name + "." + os.path.basename(tool))) for tool in self.tools
         )
+        # The words that run a program, by its path.
+        self.patient = {}
         self.ipset = module.get_bin_path("ipset", opt_dirs=SBIN)
         self.sets_path = os.path.join(CONFIGURATION, name + ".ipset")
 
@@ -304,6 +308,17 @@ class Iptables(object):
         words = rule.split()
         return "\n" not in rule and len(words) > 2 and words[0] == "-A" and self.is_own(words[1])
 
+    def waiting(self, program):
+        """Return the words that run the program, and have it wait for its turn if it can; older ones know no turns."""
+        if program not in self.patient:
+            dummy, output, error = self.module.run_command([program, "--help"])
+            waits = re.search(r"--wait\b.*seconds", to_text(output) + to_text(error))
+            self.patient[program] = [program, WAIT] if waits else [program]
+        return self.patient[program]
+
+    def restoring(self, tool):
+        return self.waiting(tool + "-restore") + ["--noflush"]
+
     def boot_commands(self):
         commands = []
         if self.ipset:
@@ -311,12 +326,11 @@ class Iptables(object):
         for tool in self.tools:
             for table in sorted(self.hooks):
                 commands.append("-%s -D %s -j %s" % (self.tool(tool, table), self.hooks[table], self.chain))
-            commands.append("%s-restore --noflush %s" % (tool, self.paths[tool]))
+            commands.append("%s %s" % (" ".join(self.restoring(tool)), self.paths[tool]))
         return commands
 
-    @staticmethod
-    def tool(tool, table):
-        return tool if table == "filter" else "%s -t %s" % (tool, table)
+    def tool(self, tool, table):
+        return " ".join(self.waiting(tool) + ([] if table == "filter" else ["-t", table]))
 
     def jumps(self, table):
         return ["-A %s -j %s" % (hook, self.chain) for hook in HOOKS[table]]
@@ -365,7 +379,7 @@ class Iptables(object):
         return ["-D" + line[2:] for line in saved if line in self.jumps(table)]
 
     def restore(self, tool, text, *options):
-        code, dummy, error = self.module.run_command([tool + "-restore", "--noflush"] + list(options), data=text)
+        code, dummy, error = self.module.run_command(self.restoring(tool) + list(options), data=text)
         if code:
             self.module.fail_json(msg="%s-restore refused the ruleset: %s" % (tool, error.strip()))
 
@@ -456,7 +470,8 @@ class Iptables(object):
                     "for chain in $(%s); do %s -X $chain; done" % (own, command),
                 ]
             files[path] = text
-            commands.append("%s-restore --noflush %s || %s-restore --noflush %s" % (tool, path, tool, plain))
+            restore = " ".join(self.restoring(tool))
+            commands.append("%s %s || %s %s" % (restore, path, restore, plain))
         return files, "\n".join(commands)
 
 

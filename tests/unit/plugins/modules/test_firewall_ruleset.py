@@ -13,11 +13,13 @@ __metaclass__ = type
 
 import base64
 import ctypes
+import fcntl
 import json
 import os
 import re
 import stat
 import subprocess
+import threading
 
 import pytest
 from ansible.module_utils import basic
@@ -88,6 +90,8 @@ class StandIn(object):
         self.tables = {}
 
     def __call__(self, options, data):
+        if options == ["--help"]:
+            return 0, "", ""
         if options == ["list", "tables"]:
             return 0, "".join("table %s\n" % name for name in sorted(self.tables)), ""
         if options[:3] == ["-s", "list", "table"]:
@@ -618,9 +622,9 @@ def test_another_backend_takes_over_without_a_gap(nft, first, second):
     files = [path.basename for path in nft.configuration.listdir()]
     assert ("test.nft" in files, "test.iptables" in files) == (second == "nftables", second == "iptables")
     changes = [
-        "iptables" if "tables-restore --noflush" in command else "nftables"
+        "iptables" if "tables-restore " in command else "nftables"
         for command in nft.commands
-        if "--test" not in command and " -c " not in command and ("restore" in command or command.endswith("-f -"))
+        if not re.search(" (?:--test|--help|-c)\\b", command) and ("restore" in command or command.endswith("-f -"))
     ]
     assert changes[0] == second and changes[-1] == first
     nft.converge(state="absent")
@@ -701,8 +705,19 @@ def test_without_ipv6_only_iptables_is_used(iptables, monkeypatch):
 # The boot.
 
 
-def reboot(host):
-    """Lose what the packet filter holds, and bring it back by the unit's or the script's commands."""
+# Some versions wait without being asked to; those of Debian 11 do not.
+IMPATIENT = """\
+#!/bin/sh
+case "$*" in
+*--wait=*) ;;
+*) flock --nonblock "$XTABLES_LOCKFILE" true || {{ echo "Another app is holding the xtables lock" >&2; exit 4; }} ;;
+esac
+exec {multi} {name} "$@"
+"""
+
+
+def forget(host):
+    """Lose what the packet filter holds."""
     if host.backend == "nftables":
         host.call("nft", "flush", "ruleset")
     else:
@@ -710,6 +725,11 @@ def reboot(host):
             host.call(tool, "-F")
             host.call(tool, "-X", "XENSEC_TEST")
     assert host.ours() == ""
+
+
+def reboot(host):
+    """Lose what the packet filter holds, and bring it back by the unit's or the script's commands."""
+    forget(host)
     host.start()
 
 
@@ -731,6 +751,40 @@ def test_the_boot_loads_what_the_module_loaded(request, kind, init):
     assert "foreign" in repr(host.kernel()).lower()
     assert host.ours() == held
     assert not host.run()["changed"]
+
+
+@pytest.mark.parametrize("init", ["systemd", "sysv"])
+def test_the_boot_waits_for_another_iptables(request, init):
+    """An init that starts several scripts at a time starts those of two rulesets together."""
+    host = make_host(request, "legacy")
+    if init == "sysv":
+        host.running.remove()
+    for path in host.root.dirpath("bin").listdir():
+        program = os.path.realpath(str(path))
+        path.remove()
+        path.write(IMPATIENT.format(multi=program, name=path.basename))
+        path.chmod(0o755)
+    host.converge()
+    held = host.ours()
+    forget(host)
+    with open(os.environ["XTABLES_LOCKFILE"]) as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        another = threading.Timer(0.7, fcntl.flock, [lock, fcntl.LOCK_UN])
+        another.start()
+        host.start()
+        another.join()
+    assert host.ours() == held
+
+
+def test_an_iptables_that_cannot_wait_is_not_asked_to(iptables, monkeypatch):
+    real = iptables.run_command
+
+    def without_help(module, command, **more):
+        return (2, "", "no such option") if command[1:] == ["--help"] else real(module, command, **more)
+
+    monkeypatch.setattr(basic.AnsibleModule, "run_command", as_method(without_help))
+    iptables.converge()
+    assert not any("--wait" in command for command in iptables.commands)
 
 
 def test_system_v_init(pretend):
