@@ -16,6 +16,7 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 import errno
+import glob
 import os
 import shutil
 import subprocess
@@ -26,6 +27,7 @@ from ansible_collections.xensec.hardening.plugins.module_utils.record import wri
 FOLDER = "/run/xensec"
 SYSTEMD = "/run/systemd/system"
 UNITS = "/etc/systemd/system"
+INIT = "/etc/init.d"
 RC = "/etc/rcS.d"
 BOOT_FOLDER = "/var/lib/xensec/rollback"
 # How long to wait for the end of another run's transaction, and for a timer that is late, in seconds.
@@ -41,6 +43,19 @@ Before=sysinit.target shutdown.target
 [Service]
 Type=oneshot
 ExecStart=/bin/sh {script}
+"""
+# A boot that starts several scripts at a time starts none that says nothing of what it depends on.
+BOOT_INIT = """\
+#!/bin/sh
+### BEGIN INIT INFO
+# Provides:          {unit}
+# Required-Start:    $local_fs
+# Required-Stop:
+# Default-Start:     S
+# Default-Stop:
+# Short-Description: Take back what was not confirmed before the boot ({name})
+### END INIT INFO
+[ "$1" != start ] || exec /bin/sh {script}
 """
 BOOT_SCRIPT = """\
 #!/bin/sh
@@ -180,13 +195,13 @@ class Transaction(object):
             self.arm_process(timeout)
 
     def boot_files(self):
-        """The script for the boot, what has the boot run it, and the link that turns that on."""
+        """The script for the boot, what has the boot run it, and the link that turns that on, as a pattern."""
         script = os.path.join(BOOT_FOLDER, self.name + ".boot")
         if os.path.isdir(SYSTEMD):
             unit = os.path.join(UNITS, self.unit + "-boot.service")
             wants = os.path.join(UNITS, "sysinit.target.wants", os.path.basename(unit))
             return script, unit, wants
-        return script, script, os.path.join(RC, "S99" + self.unit)
+        return script, os.path.join(INIT, self.unit), os.path.join(RC, "[SK][0-9][0-9]" + self.unit)
 
     def arm_boot(self, commands, leftovers):
         script, unit, wants = self.boot_files()
@@ -194,18 +209,38 @@ class Transaction(object):
             os.makedirs(BOOT_FOLDER, 0o700)
         text = BOOT_SCRIPT.format(commands=commands, leftovers=leftovers)
         write_atomically(script, text.encode("utf-8"), 0o700)
-        if unit != script:
-            write_atomically(unit, BOOT_UNIT.format(name=self.name, script=script).encode("utf-8"), 0o644)
+        systemd = os.path.isdir(SYSTEMD)
+        text = (BOOT_UNIT if systemd else BOOT_INIT).format(name=self.name, unit=self.unit, script=script)
+        write_atomically(unit, text.encode("utf-8"), 0o644 if systemd else 0o755)
+        if not systemd and self.update_rc("defaults"):
+            if not glob.glob(wants):
+                self.never_armed("update-rc.d made no link for it")
+            return
+        wants = wants.replace("[SK][0-9][0-9]", "S99")
         if not os.path.isdir(os.path.dirname(wants)):
             os.makedirs(os.path.dirname(wants), 0o755)
         if not os.path.islink(wants):
             os.symlink(unit, wants)
 
+    def update_rc(self, action, *options):
+        """Have SysV init work out again what it starts, and when. Return whether it has a program for that."""
+        program = self.module.get_bin_path("update-rc.d", opt_dirs=["/sbin", "/usr/sbin"])
+        if program:
+            self.module.run_command([program] + list(options) + [self.unit, action])
+        return bool(program)
+
     def disarm_boot(self):
-        for path in set(self.boot_files()):
-            if os.path.lexists(path):
-                os.unlink(path)
+        found = [path for pattern in set(self.boot_files()) for path in glob.glob(pattern)]
+        for path in found:
+            os.unlink(path)
+        if found and not os.path.isdir(SYSTEMD):
+            self.update_rc("remove", "-f")
         shutil.rmtree(self.copies, ignore_errors=True)
+
+    def never_armed(self, reason):
+        os.unlink(self.armed)
+        self.disarm_boot()
+        self.module.fail_json(msg="the way back could not be armed, so nothing was changed: " + reason.strip())
 
     def arm_systemd(self, timeout):
         self.dismiss()
@@ -215,9 +250,7 @@ class Transaction(object):
         command += ["/bin/sh", "-c", "test ! -e {0} || exec /bin/sh {0}".format(self.script)]
         code, dummy, error = self.module.run_command(command)
         if code:
-            os.unlink(self.armed)
-            self.disarm_boot()
-            self.module.fail_json(msg="the way back could not be armed, so nothing was changed: " + error.strip())
+            self.never_armed(error)
 
     def arm_process(self, timeout):
         """Without systemd: a process in a session of its own, which the end of this one does not reach."""

@@ -31,6 +31,9 @@ class Module(object):
         self.commands.append(" ".join(command))
         return self.code, "", "no bus\n"
 
+    def get_bin_path(self, name, **_more):
+        return None
+
     def fail_json(self, msg):
         raise Failed(msg)
 
@@ -165,4 +168,77 @@ def test_what_cannot_be_armed_is_an_error(folder):
     with pytest.raises(Failed) as caught:
         armed(folder, 45, Module(code=1))
     assert "could not be armed, so nothing was changed: no bus" in str(caught.value)
+    assert transaction.Transaction(Module(), "test").remaining() is None
+
+
+# The boot, under SysV init.
+
+
+class SysV(Module):
+    """With update-rc.d, which makes links of what says what it depends on."""
+
+    def __init__(self, folder, works=True):
+        super(SysV, self).__init__()
+        self.folder, self.works = folder, works
+
+    def get_bin_path(self, name, **_more):
+        return "/usr/sbin/" + name
+
+    def run_command(self, command, **_more):
+        self.commands.append(" ".join(command))
+        name = command[-2]
+        if command[-1] == "defaults" and self.works:
+            assert "# Provides:          %s\n" % name in self.folder.join("init.d", name).read()
+            os.symlink("../init.d/" + name, str(self.folder.ensure("rcS.d", dir=True).join("S14" + name)))
+        return 0, "", ""
+
+
+@pytest.fixture
+def boot(folder, monkeypatch, no_timer):
+    for name, path in (("INIT", "init.d"), ("RC", "rcS.d"), ("BOOT_FOLDER", "state/rollback")):
+        monkeypatch.setattr(transaction, name, str(folder.join(path)))
+    folder.ensure("init.d", dir=True)
+    return folder
+
+
+def armed_for_boot(folder, module):
+    made = transaction.Transaction(module, "test")
+    made.arm("true", 60, boot="echo boot >> %s" % folder.join("back"))
+    return made
+
+
+def left_for_boot(folder):
+    return [path for name in ("init.d", "rcS.d", "state/rollback") for path in folder.ensure(name, dir=True).listdir()]
+
+
+@pytest.mark.parametrize("has_update_rc", [True, False])
+def test_a_boot_before_the_confirmation_takes_it_back(boot, has_update_rc):
+    armed_for_boot(boot, SysV(boot) if has_update_rc else Module())
+    (link,) = boot.join("rcS.d").listdir()
+    # Only for another action it is silent.
+    assert subprocess.call([str(link), "stop"]) == 0 and not boot.join("back").check()
+    assert subprocess.call([str(link), "start"]) == 0
+    assert boot.join("back").read() == "boot\n"
+    assert left_for_boot(boot) == []
+
+
+def test_what_a_boot_starts_says_what_it_depends_on(boot):
+    """An init that starts several scripts at a time starts none that does not."""
+    module = SysV(boot)
+    made = armed_for_boot(boot, module)
+    script = boot.join("init.d", "xensec-rollback-test")
+    assert "# Required-Start:    $local_fs\n" in script.read() and "# Default-Start:     S\n" in script.read()
+    assert made.confirm()
+    assert left_for_boot(boot) == [] and not boot.join("back").check()
+    assert module.commands == [
+        "/usr/sbin/update-rc.d xensec-rollback-test defaults",
+        "/usr/sbin/update-rc.d -f xensec-rollback-test remove",
+    ]
+
+
+def test_without_a_link_for_the_boot_nothing_is_armed(boot):
+    with pytest.raises(Failed) as caught:
+        armed_for_boot(boot, SysV(boot, works=False))
+    assert "could not be armed, so nothing was changed: update-rc.d made no link" in str(caught.value)
+    assert left_for_boot(boot) == []
     assert transaction.Transaction(Module(), "test").remaining() is None
