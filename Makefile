@@ -12,7 +12,7 @@ JOBS ?= 2
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help harden audit restore test quick lint sanity unit docs galaxy molecule real-xen bench $(SCENARIOS:%=molecule-%) setup clean
+.PHONY: help harden audit restore test quick lint sanity unit matrix docs galaxy molecule real-xen bench $(SCENARIOS:%=molecule-%) setup clean
 
 help: ## List the targets
 	@echo "xensec.hardening: secures Dom0 of every node of a Xen cluster"
@@ -40,11 +40,15 @@ quick: setup ## The inner loop: style and unit tests, no lab (two minutes)
 lint: setup ## ansible-lint (production profile), yamllint, ruff, mypy
 	@nox -s lint
 
-sanity: setup ## ansible-test sanity
+sanity: setup ## ansible-test sanity, by each ansible-core
 	@nox -s sanity
 
-unit: setup ## Unit tests, on this Python and on those of old hosts where they are installed
-	@nox -s unit unit_hosts
+unit: setup ## Unit tests, on this Python, and on those of old hosts and other ansible-cores where they are installed
+	@nox -s unit unit_hosts unit_cores
+
+matrix: export XENSEC_CORES := all
+matrix: setup molecule-matrix ## Every platform by every ansible-core, and all sanity and unit tests by each core
+	@nox -s sanity unit_cores -- all
 
 docs: ## The documentation as a site to read without a server, in .cache/docs/html, and its tests
 	@tools/setup && nox -s docs

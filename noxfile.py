@@ -5,19 +5,23 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
 import subprocess
+import sys
+from importlib.metadata import version as installed_version
 from pathlib import Path
 
 import nox
+import yaml
 
 ROOT = Path(__file__).resolve().parent
 CACHE = ROOT / ".cache"
 # What nox itself runs from has everything requirements-dev.txt pins.
 nox.options.default_venv_backend = "none"
-nox.options.sessions = ["lint", "sanity", "unit", "unit_hosts", "docs", "galaxy"]
+nox.options.sessions = ["lint", "sanity", "unit", "unit_hosts", "unit_cores", "docs", "galaxy"]
 
 # The last releases for the Pythons of old hosts.
 HOST_PYTHONS = {
@@ -27,6 +31,18 @@ HOST_PYTHONS = {
 # The last ansible-core that manages such hosts sends them these module_utils.
 HOST_ANSIBLE = "ansible-core==2.16.14"
 HOST_TESTS = ["tests/unit/plugins/modules", "tests/unit/plugins/module_utils"]
+
+# The ansible-cores that a controller may have, with the Pythons to try them on; and the one that nox itself runs from.
+CORES: dict[str, list[str]] = yaml.safe_load((ROOT / "molecule/matrix/lab/cores.yml").read_text())
+DEFAULT_CORE = ".".join(installed_version("ansible-core").split(".")[:2])
+OTHER_CORES = [core for core in CORES if core != DEFAULT_CORE]
+# What a controller runs; the browser is not the core's.
+CORE_TESTS = [
+    *("tests/unit/plugins/filter", "tests/unit/plugins/plugin_utils"),
+    "--ignore=tests/unit/plugins/plugin_utils/test_audit_page_browser.py",
+]
+# They look at style, take longest, and tell least of whether the collection works with a core.
+LINTERS = ["pep8", "pylint", "shellcheck", "yamllint"]
 
 
 def real_pythons() -> dict[str, str]:
@@ -63,10 +79,18 @@ def lint(session: nox.Session) -> None:
 
 
 @nox.session
-def sanity(session: nox.Session) -> None:
-    """ansible-test's sanity tests, of the tree as it would be committed."""
-    tree = CACHE / "sanity" / "ansible_collections" / "xensec" / "hardening"
-    shutil.rmtree(CACHE / "sanity", ignore_errors=True)
+@nox.parametrize("core", [DEFAULT_CORE, *OTHER_CORES])
+def sanity(session: nox.Session, core: str) -> None:
+    """ansible-test's sanity tests by each core, of the tree as it would be committed; all on all with -- all."""
+    programs = Path(sys.executable).parent if core == DEFAULT_CORE else core_programs(session, core)
+    if not programs:
+        session.skip(no_python(core))
+    left_out = [] if core == DEFAULT_CORE or "all" in session.posargs else LINTERS
+    if left_out:
+        session.log(f"left to ansible-core {DEFAULT_CORE}, and to make matrix, to save time: {', '.join(left_out)}")
+    folder = CACHE / f"sanity-{core}"
+    tree = folder / "ansible_collections" / "xensec" / "hardening"
+    shutil.rmtree(folder, ignore_errors=True)
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -80,17 +104,21 @@ def sanity(session: nox.Session) -> None:
     # ansible-test looks at what git knows, and would find the checkout around this copy.
     subprocess.run(["git", "init", "--quiet", str(tree)], check=True)
     subprocess.run(["git", "-C", str(tree), "add", "--all"], check=True)
-    bootstrap_pip()
+    bootstrap_pip(programs)
     session.chdir(tree)
-    session.run("ansible-test", "sanity", "--venv", "--color", "no", env=real_pythons(), external=True)
+    pythons = real_pythons()
+    session.run(
+        *(str(programs / "ansible-test"), "sanity", "--venv", "--color", "no"),
+        *(f"--skip-test={test}" for test in left_out),
+        env={"PATH": f"{programs}{os.pathsep}{pythons['PATH']}"},
+        external=True,
+    )
 
 
-def bootstrap_pip() -> None:
+def bootstrap_pip(programs: Path) -> None:
     """Spare ansible-test a download: it only wants pip in its virtual environments, and Python ships that."""
-    import ansible_test
-
-    source = Path(ansible_test.__path__[0], "_internal", "python_requirements.py").read_text()
-    versions = re.findall(r"\bpip='([\d.]+)'", source)
+    (source,) = programs.parent.glob("lib/python*/site-packages/ansible_test/_internal/python_requirements.py")
+    versions = re.findall(r"\bpip='([\d.]+)'", source.read_text())
     cache = Path.home() / ".ansible" / "test" / "cache"
     cache.mkdir(parents=True, exist_ok=True)
     for version in versions:
@@ -139,6 +167,55 @@ def unit_hosts(session: nox.Session, version: str) -> None:
     )
 
 
+@nox.session
+def cores(session: nox.Session) -> None:
+    """Every ansible-core in a virtual environment of its own, for the scenario matrix."""
+    for core in CORES:
+        if not core_programs(session, core):
+            session.log(no_python(core))
+
+
+@nox.session
+@nox.parametrize("core", OTHER_CORES)
+def unit_cores(session: nox.Session, core: str) -> None:
+    """Unit tests of what a controller runs, on the other cores; on all their Pythons, all of the tests, with -- all."""
+    everything = "all" in session.posargs
+    left_out = [] if everything else ["-m", "not hypothesis"]
+    if left_out:
+        session.log(
+            f"tests with generated input are left to ansible-core {DEFAULT_CORE}, and to make matrix, to save time"
+        )
+    pythons = {version: find_python(version) for version in CORES[core]}
+    found = {version: python for version, python in pythons.items() if python}
+    if not found:
+        session.skip(no_python(core))
+    for version, python in list(found.items())[: None if everything else 1]:
+        programs = environment(session, f"core-{core}", python, "venv" if python == first(core) else version)
+        session.run(
+            *(str(programs / "python"), "-m", "pytest", "-p", "no:cacheprovider", *left_out, *CORE_TESTS),
+            env={"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"},
+            external=True,
+        )
+    missing = [version for version, python in pythons.items() if not python]
+    if everything and missing:
+        session.log(f"not run on Python {', '.join(missing)}, which is not here")
+
+
+def first(core: str) -> str | None:
+    """The first of the Pythons for an ansible-core that is here."""
+    return next(filter(None, map(find_python, CORES[core])), None)
+
+
+def core_programs(session: nox.Session, core: str) -> Path | None:
+    """Where the programs of an ansible-core are, in a virtual environment of the first of its Pythons that is here."""
+    python = first(core)
+    return environment(session, f"core-{core}", python) if python else None
+
+
+def no_python(core: str) -> str:
+    return f"ansible-core {core} was not tried: it is to run on Python {', '.join(CORES[core])}, and none is here"
+
+
 def find_python(version: str) -> str | None:
     """A Python of this version that really runs: a shim may be on PATH and lead nowhere."""
     candidates = [shutil.which(f"python{version}")]
@@ -150,16 +227,20 @@ def find_python(version: str) -> str | None:
     return None
 
 
-def environment(session: nox.Session, name: str) -> Path:
+def environment(session: nox.Session, name: str, python: str = "python", folder: str = "venv") -> Path:
     """A virtual environment with what requirements-NAME.txt pins. Return where its programs are."""
-    folder, requirements = CACHE / name / "venv", ROOT / f"requirements-{name}.txt"
-    installed = folder / "installed"
-    if not installed.exists() or installed.read_text() != requirements.read_text():
-        session.run("python", "-m", "venv", "--clear", str(folder))
-        pip = (str(folder / "bin/python"), "-m", "pip", "--disable-pip-version-check", "--quiet")
-        session.run(*pip, "install", "--requirement", str(requirements), external=True, silent=True)
-        installed.write_text(requirements.read_text())
-    return folder / "bin"
+    made, requirements = CACHE / name / folder, ROOT / f"requirements-{name}.txt"
+    installed = made / "installed"
+    made.parent.mkdir(parents=True, exist_ok=True)
+    # Checks that run side by side may want the same one.
+    with (made.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not installed.exists() or installed.read_text() != requirements.read_text():
+            session.run(python, "-m", "venv", "--clear", str(made), external=True)
+            pip = (str(made / "bin/python"), "-m", "pip", "--disable-pip-version-check", "--quiet")
+            session.run(*pip, "install", "--requirement", str(requirements), external=True, silent=True)
+            installed.write_text(requirements.read_text())
+    return made / "bin"
 
 
 @nox.session

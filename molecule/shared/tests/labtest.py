@@ -40,10 +40,12 @@ def attempt(machine: Any, command: str) -> Any:
     return machine.run(f"( {command}\n); code=$?; [ $code != 255 ] || code={SSH_FAILED}; exit $code")
 
 
-def ansible(program: str, *words: str) -> list[str]:
+def ansible(
+    program: str, *words: str, programs: Path = Path(sys.executable).parent, inventory: Path = LAB / "inventory.yml"
+) -> list[str]:
     """The command that runs a program of Ansible on the lab's machines, with the variables of the scenario."""
-    inventories = ("--inventory", str(LAB / "inventory.yml"), "--inventory", os.environ["MOLECULE_INVENTORY_FILE"])
-    return [os.path.join(os.path.dirname(sys.executable), program), *inventories, *words]
+    inventories = ("--inventory", str(inventory), "--inventory", os.environ["MOLECULE_INVENTORY_FILE"])
+    return [str(programs / program), *inventories, *words]
 
 
 def converge(*extra: str, variables: Mapping[str, Any], limit: str = "xen_nodes") -> list[str]:

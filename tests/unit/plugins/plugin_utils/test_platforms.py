@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from pathlib import Path
 from typing import Any
@@ -89,3 +90,25 @@ def test_the_readme_names_the_families_that_are_tried_and_those_that_are_not() -
         "SUSE",
         "Alpine",
     }
+
+
+def test_the_readme_has_what_the_matrix_runs_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROLES.parent / "molecule/matrix"))
+    matrix = importlib.import_module("matrix")
+    readme = (ROLES.parent / "README.md").read_text()
+    (written,) = re.findall(r"^\| host \|.*\n(?:\|.*\n)+", readme, re.M)
+    assert written.splitlines() == matrix.table()
+    # Each core can be installed as it was tried, and each column has something to it.
+    for core in matrix.CORES:
+        pinned = (ROLES.parent / f"requirements-core-{core}.txt").read_text()
+        assert re.search(rf"^ansible-core=={re.escape(core)}\.\d+$", pinned, re.M)
+        assert matrix.nodes(core)
+    assert {core for variables in matrix.NODES.values() for core in variables.get("matrix_cores", [])} <= set(
+        matrix.CORES
+    )
+
+
+def test_the_oldest_core_of_the_matrix_is_the_one_that_is_required() -> None:
+    cores = yaml.safe_load((ROLES.parent / "molecule/matrix/lab/cores.yml").read_text())
+    required = yaml.safe_load((ROLES.parent / "meta/runtime.yml").read_text())["requires_ansible"]
+    assert required == f">={min(cores)}.0"
