@@ -4,8 +4,9 @@
 """A run that is killed, has company, or finds the disk full, a file immutable, a program that fails or hangs.
 
 During and after each the operator gets in over a new connection, a plain second run ends as an uninterrupted one does, and
-the undo gives the node back. XENSEC_FAULTS sets how many points are tried, XENSEC_SEED which. Where a run can be hit is
-measured in one that is left alone.
+the undo gives the node back: after that second run, straight from what the fault has left, and where it was the undo itself
+that was hit. XENSEC_FAULTS sets how many points are tried, XENSEC_SEED which. Where a run can be hit is measured in one that
+is left alone.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ ROLES = ("dom0_firewall", "xend_relocation", "dom0_services", "dom0_users")
 SAME = re.compile(r"file .* time$|file /var/lib/xensec|file /etc/(passwd|group|shadow|gshadow)-")
 # Each has a file system of its own, so that it can be full.
 DISKS = {"/etc": 16, "/var/lib/xensec": 2}
+# What is hit, and whether the run is repeated before it is undone.
+COURSES = [("harden", True), ("harden", False), ("restore", False)]
 # An operator ends a run that hangs so many seconds after it began to.
 PATIENCE = 5
 
@@ -56,8 +59,9 @@ def gets_in() -> bool:
 
 @dataclass
 class Run:
-    """One run of harden, and the moment it is killed at, if any; with it goes all that it has started on the controller."""
+    """One run, and the moment it is killed at, if any; with it goes all that it has started on the controller."""
 
+    playbook: str
     tags: str
     name: str = "run"
     ended: Callable[[str], bool] = lambda said: False
@@ -69,7 +73,7 @@ class Run:
         self.output = LAB / f"{self.name}.log"
         with self.output.open("wb") as stream:
             self.process = subprocess.Popen(
-                ["unshare", "--pid", "--fork", "--kill-child", *command("harden", "--tags", self.tags)],
+                ["unshare", "--pid", "--fork", "--kill-child", *command(self.playbook, "--tags", self.tags)],
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=subprocess.STDOUT,
@@ -90,14 +94,20 @@ class Run:
 
 
 @dataclass
-class Measured:
-    """The node as a run of these roles that is left alone leaves it, and where such a run can be hit."""
+class Course:
+    """The tasks of a run that is left alone, and how many milliseconds each call of a program took."""
 
-    tags: str
-    hardened: dict[str, Any]
     tasks: int
     calls: dict[str, list[int]]
+
+
+@dataclass
+class Measured:
+    """The node as these roles leave it, the files they change, and where a run of each playbook can be hit."""
+
+    hardened: dict[str, Any]
     paths: list[str]
+    runs: dict[str, Course]
 
 
 @dataclass
@@ -109,8 +119,8 @@ class Fault:
     runs: int = 1
 
 
-def controller_killed(rng: random.Random, measured: Measured) -> Fault:
-    number, seconds = rng.randint(1, measured.tasks), rng.choice([0, rng.random() * 1.5])
+def controller_killed(rng: random.Random, course: Course, paths: list[str]) -> Fault:
+    number, seconds = rng.randint(1, course.tasks), rng.choice([0, rng.random() * 1.5])
 
     def ended(said: str) -> bool:
         if said.count("TASK [") < number:
@@ -118,11 +128,11 @@ def controller_killed(rng: random.Random, measured: Measured) -> Fault:
         time.sleep(seconds)
         return True
 
-    return Fault(f"controller killed {seconds:.2f} s into task {number} of {measured.tasks}", ended=ended)
+    return Fault(f"controller killed {seconds:.2f} s into task {number} of {course.tasks}", ended=ended)
 
 
-def module_killed(rng: random.Random, measured: Measured) -> Fault:
-    took = measured.calls["python3"]
+def module_killed(rng: random.Random, course: Course, paths: list[str]) -> Fault:
+    took = course.calls["python3"]
     number = rng.randint(1, len(took))
     seconds = rng.random() * took[number - 1] / 1000
     return Fault(
@@ -132,7 +142,7 @@ def module_killed(rng: random.Random, measured: Measured) -> Fault:
     )
 
 
-def disk_full(rng: random.Random, measured: Measured) -> Fault:
+def disk_full(rng: random.Random, course: Course, paths: list[str]) -> Fault:
     disk, room = rng.choice(list(DISKS)), rng.choice([0, 0, 4, 8, 16])
     return Fault(
         f"{disk} full but for {room} KB",
@@ -141,15 +151,15 @@ def disk_full(rng: random.Random, measured: Measured) -> Fault:
     )
 
 
-def file_immutable(rng: random.Random, measured: Measured) -> Fault:
-    path = rng.choice(measured.paths)
+def file_immutable(rng: random.Random, course: Course, paths: list[str]) -> Fault:
+    path = rng.choice(paths)
     return Fault(f"{path} immutable", f"chattr +i {path}", f"chattr -i {path}")
 
 
-def program(harm: str) -> Callable[[random.Random, Measured], Fault]:
-    def broken(rng: random.Random, measured: Measured) -> Fault:
-        name = rng.choice([name for name in ("systemctl", "nft", "sshd") if measured.calls[name]])
-        number = rng.randint(1, len(measured.calls[name]))
+def program(harm: str) -> Callable[[random.Random, Course, list[str]], Fault]:
+    def broken(rng: random.Random, course: Course, paths: list[str]) -> Fault:
+        name = rng.choice([name for name in ("systemctl", "nft", "sshd") if course.calls[name]])
+        number = rng.randint(1, len(course.calls[name]))
 
         def ended(said: str) -> bool:
             if not as_root("cat /run/faults/hanging 2>/dev/null || true"):
@@ -158,7 +168,7 @@ def program(harm: str) -> Callable[[random.Random, Measured], Fault]:
             return True
 
         return Fault(
-            f"{name} {harm}s from call {number} of {len(measured.calls[name])} on",
+            f"{name} {harm}s from call {number} of {len(course.calls[name])} on",
             f"mkdir -p /run/faults; echo {harm} {number} >/run/faults/{name}.harm",
             "rm /run/faults/*.harm; for pid in $(cat /run/faults/hanging 2>/dev/null); do kill $pid || true; done",
             ended if harm == "hang" else lambda said: False,
@@ -167,7 +177,7 @@ def program(harm: str) -> Callable[[random.Random, Measured], Fault]:
     return broken
 
 
-def two_runs(rng: random.Random, measured: Measured) -> Fault:
+def two_runs(rng: random.Random, course: Course, paths: list[str]) -> Fault:
     return Fault("two runs at once", runs=2)
 
 
@@ -195,17 +205,30 @@ class Campaign:
 
     def measure(self, tags: str) -> Measured:
         if tags not in self.measured:
-            as_root("rm -rf /run/faults")
-            run = Run(tags).wait()
-            assert run.code == 0, run.said
-            calls = {
-                name: [int(line) for line in as_root(f"cat /run/faults/{name}.calls 2>/dev/null || true").split()]
-                for name in ("python3", "systemctl", "nft", "sshd")
-            }
+            runs = {"harden": self.course("harden", tags)}
             hardened = snapshot(self.node)
-            self.measured[tags] = Measured(tags, hardened, run.said.count("TASK ["), calls, self.paths(hardened))
-            self.give_back_by_an_older_record(tags)
+            self.make_older(self.records())
+            runs["restore"] = self.course("restore", tags)
+            self.measured[tags] = Measured(hardened, self.paths(hardened), runs)
+            # Version 1 knew of no folders: they are left, empty.
+            left = self.differences(self.original)
+            assert all(values[0] is None for values in left.values()), left
+            if left:
+                folders = sorted((name.removeprefix("file ") for name in left), reverse=True)
+                self.node.run_expect([0], f"rmdir {' '.join(folders)}")
+                assert self.differences(self.original) == {}
         return self.measured[tags]
+
+    def course(self, playbook: str, tags: str) -> Course:
+        """Run it undisturbed; return where it could be hit."""
+        as_root("rm -rf /run/faults")
+        run = Run(playbook, tags).wait()
+        assert run.code == 0, run.said
+        calls = {
+            name: [int(line) for line in as_root(f"cat /run/faults/{name}.calls 2>/dev/null || true").split()]
+            for name in ("python3", "systemctl", "nft", "sshd")
+        }
+        return Course(run.said.count("TASK ["), calls)
 
     def paths(self, hardened: dict[str, Any]) -> list[str]:
         """The files in /etc that a run changes, and the folders in which it makes new ones, or links."""
@@ -217,44 +240,44 @@ class Campaign:
                 found.add(next(str(one) for one in [path, *path.parents] if str(one) in was or str(one) == "/etc"))
         return sorted(found)
 
-    def give_back_by_an_older_record(self, tags: str) -> None:
-        """Version 1 had no digests, and no folders, which are left, empty. What else it did not know is kept: the node is
-        to be compared."""
-        for name in self.node.file("/var/lib/xensec").listdir():
-            path = f"/var/lib/xensec/{name}"
-            if name.endswith(".json"):
-                record = json.loads(self.node.file(path).content_string)
-                assert record.pop("version") == 2 and record.pop("written") is not None
-                record.pop("folders")
-                self.node.run_expect([0], f"cat >{path} <<'END'\n{json.dumps({**record, 'version': 1})}\nEND")
-        done = play("restore", "--tags", tags)
-        assert done.returncode == 0, done.output
-        left = self.differences(self.original)
-        assert all(values[0] is None for values in left.values()), left
-        if left:
-            folders = sorted((name.removeprefix("file ") for name in left), reverse=True)
-            self.node.run_expect([0], f"rmdir {' '.join(folders)}")
-            assert self.differences(self.original) == {}
+    def records(self) -> list[str]:
+        folder = "/var/lib/xensec"
+        return [f"{folder}/{name}" for name in self.node.file(folder).listdir() if name.endswith(".json")]
 
-    def suffer(self, fault: Fault, tags: str) -> tuple[str, dict[str, Any]]:
+    def make_older(self, paths: list[str]) -> None:
+        """Make records those of version 1, which had no digests and no folders; what else it did not know is kept, for the
+        node is to be compared."""
+        for path in paths:
+            record = json.loads(self.node.file(path).content_string)
+            assert record.pop("version") == 2 and record.pop("written") is not None
+            record.pop("folders")
+            self.node.run_expect([0], f"cat >{path} <<'END'\n{json.dumps({**record, 'version': 1})}\nEND")
+
+    def suffer(self, fault: Fault, tags: str, playbook: str, again: bool) -> tuple[str, dict[str, Any]]:
         """Have a run go wrong, mend that, run it again and give the node back. Return what came of it, and what was lost."""
         lost: dict[str, Any] = {}
+        if playbook == "restore":
+            done = play("harden", "--tags", tags)
+            assert done.returncode == 0, done.output
         as_root("rm -rf /run/faults")
         as_root(fault.begin)
-        runs = [Run(tags, f"run{index}", fault.ended) for index in range(fault.runs)]
+        runs = [Run(playbook, tags, f"run{index}", fault.ended) for index in range(fault.runs)]
         outcome = ", ".join(run.wait().outcome for run in runs)
         doors = [gets_in()]
         as_root(fault.end)
         unclear = [run.said[-3000:] for run in runs if fault.runs > 1 and run.code and "another run" not in run.said]
-        done = play("harden", "--tags", tags)
-        differs = {
-            name: values
-            for name, values in self.differences(self.measured[tags].hardened).items()
-            if not SAME.match(name)
-        }
-        if done.returncode or differs or unclear:
-            lost["diverged"] = (differs, unclear, done.output[-3000:] if done.returncode else "")
-        doors.append(gets_in())
+        if unclear:
+            lost["diverged"] = unclear
+        if again:
+            done = play("harden", "--tags", tags)
+            differs = {
+                name: values
+                for name, values in self.differences(self.measured[tags].hardened).items()
+                if not SAME.match(name)
+            }
+            if done.returncode or differs:
+                lost["diverged"] = (differs, unclear, done.output[-3000:] if done.returncode else "")
+            doors.append(gets_in())
         done = play("restore", "--tags", tags)
         differs = self.differences(self.original)
         if done.returncode or differs:
@@ -278,17 +301,20 @@ def campaign(machines: dict[str, Any]) -> Campaign:
 
 def test_whatever_happens_nothing_is_lost(campaign: Campaign) -> None:
     rng = random.Random(SEED)
-    # Each kind, and each role, once before any comes again; which come first is drawn as well.
+    # Each kind, each role and each course once before any comes again; which come first is drawn as well.
     kinds, parts = rng.sample(KINDS, len(KINDS)), [*rng.sample(ROLES, len(ROLES)), ",".join(ROLES)]
+    courses = rng.sample(COURSES, len(COURSES))
     tally: dict[str, list[str]] = {"lock-outs": [], "diverged": [], "unrestorable": []}
     print(f"\nseed {SEED}, {POINTS} points (XENSEC_SEED, XENSEC_FAULTS)", flush=True)
     for number in range(POINTS):
         began = time.monotonic()
-        tags = parts[number % len(parts)]
-        fault = kinds[number % len(kinds)](rng, campaign.measure(tags))
+        tags, (playbook, again) = parts[number % len(parts)], courses[number % len(courses)]
+        known = campaign.measure(tags)
+        fault = kinds[number % len(kinds)](rng, known.runs[playbook], known.paths)
         measured = time.monotonic()
-        outcome, lost = campaign.suffer(fault, tags)
-        what = f"point {number + 1}: {tags.replace(',', ', ')}: {fault.what}: {outcome}"
+        outcome, lost = campaign.suffer(fault, tags, playbook, again)
+        then = ", run again" if again else ""
+        what = f"point {number + 1}: {playbook} {tags.replace(',', ', ')}: {fault.what}: {outcome}{then}"
         for kind in lost:
             tally[kind].append(what)
         took = f"{time.monotonic() - measured:.0f} s, and {measured - began:.0f} s to measure"
