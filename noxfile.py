@@ -31,6 +31,8 @@ HOST_PYTHONS = {
 # The last ansible-core that manages such hosts sends them these module_utils.
 HOST_ANSIBLE = "ansible-core==2.16.14"
 HOST_TESTS = ["tests/unit/plugins/modules", "tests/unit/plugins/module_utils"]
+# What the kernel answers is the same for each Python; half of these tests ask it, and one Python asks it all.
+SOME_TESTS = {"3.6": "not legacy and not drift"}
 
 # The ansible-cores that a controller may have, with the Pythons to try them on; and the one that nox itself runs from.
 CORES: dict[str, list[str]] = yaml.safe_load((ROOT / "molecule/matrix/lab/cores.yml").read_text())
@@ -159,9 +161,12 @@ def unit_hosts(session: nox.Session, version: str) -> None:
         )
         session.run(str(folder / "bin/pip"), "install", "--quiet", *HOST_PYTHONS[version], external=True)
         (folder / "ready").touch()
+    chosen = ["-k", SOME_TESTS[version]] if version in SOME_TESTS else []
+    if chosen:
+        session.log(f"left to the other old Python, to save time: all but -k '{SOME_TESTS[version]}'")
     session.run(
         *(str(folder / "bin/python"), "-m", "pytest", "-p", "no:cacheprovider", "-c", os.devnull),
-        *("--rootdir", str(ROOT), "-q", "-ra", *HOST_TESTS),
+        *("--rootdir", str(ROOT), "-q", "-ra", *chosen, *HOST_TESTS),
         env={"PYTHONPATH": str(core)},
         external=True,
     )
