@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,9 +129,12 @@ def check_service(raw: Mapping[str, Any], allow_broad: bool = False) -> Service:
 
 def check_services(raw: Sequence[Mapping[str, Any]], allow_broad: bool = False) -> list[Service]:
     """Return the services; the same one given twice counts once."""
+    return distinct(check_service(item, allow_broad) for item in raw)
+
+
+def distinct(services: Iterable[Service]) -> list[Service]:
     found: dict[str, Service] = {}
-    for item in raw:
-        service = check_service(item, allow_broad)
+    for service in services:
         if found.setdefault(service.name, service) != service:
             raise ValueError(
                 f"two services are named {service.name!r} and differ: give one of them another name, or make them one"
@@ -191,8 +194,8 @@ def admits_port(service: Service, port: int) -> bool:
 
 
 def split_families(sources: Sequence[str]) -> tuple[list[str], list[str]]:
-    four = [source for source in sources if ipaddress.ip_network(source).version == 4]
-    return four, [source for source in sources if source not in four]
+    """Return the IPv4 and the IPv6 ones of networks that were checked."""
+    return [source for source in sources if ":" not in source], [source for source in sources if ":" in source]
 
 
 def nft_set(name: str, kind: str, elements: Sequence[str]) -> str:

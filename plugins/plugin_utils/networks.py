@@ -128,7 +128,8 @@ def check_network(
         if allow_any:
             return network
         raise ValueError(f"{value!r} admits everybody: list the networks meant, or set allow_any=true")
-    _refuse_special(network, value)
+    if network.prefixlen < network.max_prefixlen:
+        _refuse_special(network, value)
     if network.prefixlen < BROADEST[network.version] and not allow_broad:
         raise ValueError(
             f"{value!r} is broader than /{BROADEST[network.version]}: it admits {network.num_addresses:,} "

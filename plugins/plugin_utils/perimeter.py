@@ -14,7 +14,7 @@ from ansible_collections.xensec.hardening.plugins.plugin_utils.firewall import (
     Service,
     admits_port,
     check_service,
-    check_services,
+    distinct,
     ipset_name,
     nft_comment,
     nft_set,
@@ -231,8 +231,7 @@ def check_destinations(raw: Mapping[str, Any]) -> tuple[Service, list[str]]:
 
 def forwarded_services(raw: Sequence[Mapping[str, Any]], outside: Sequence[str]) -> list[tuple[Service, list[str]]]:
     found = [check_destinations(item) for item in raw]
-    # The same name twice is for check_services to judge.
-    check_services([{key: value for key, value in item.items() if key != "destinations"} for item in raw])
+    distinct(service for service, _destinations in found)
     for service, _destinations in found:
         for interface in service.interfaces:
             if interface not in outside:
