@@ -1,11 +1,14 @@
 # Copyright (c) 2026 xensec.hardening maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What opening a connection costs through Dom0's packet filter, by the number of admitted sources.
+"""What a packet filter of ours costs: Dom0's own, and the perimeter's in front of it.
 
-Two network namespaces of its own, a client and a server, joined by a veth pair. Each variant is loaded in turn, round by
-round, so that whatever else the machine does falls on all of them alike. The figures are ratios to the first variant.
-The client's own address is the last of the sources; the rest of them are addresses nobody has.
+New connections per second, by the number of admitted sources, beside the page's own way, an iptables rule for each source;
+and what goes through a connection that is there already, beside no packet filter at all.
+
+Three network namespaces of its own in a row: a client, a gateway and a server. Each variant is loaded in turn, round by
+round, so that whatever else the machine does falls on all of them alike. The figures are ratios to the first variant. The
+client's own address is the last of the sources; the rest of them are addresses nobody has.
 """
 
 from __future__ import annotations
@@ -17,8 +20,10 @@ import subprocess
 import sys
 import time
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+
+from figures import Ratio, draw, ratios, table
 
 ROOT = Path(__file__).resolve().parents[2]
 for name, folder in (
@@ -30,17 +35,36 @@ for name, folder in (
     package.__path__ = [str(folder)] if folder else []
     sys.modules[name] = package
 
-from ansible_collections.xensec.hardening.plugins.plugin_utils import firewall  # noqa: E402
+from ansible_collections.xensec.hardening.plugins.plugin_utils import firewall, perimeter  # noqa: E402
 
-SERVER, CLIENT = f"xensec-bench-{os.getpid()}-s", f"xensec-bench-{os.getpid()}-c"
-ADDRESS = {SERVER: "198.18.250.1", CLIENT: "198.18.250.2"}
+CLIENT, GATEWAY, SERVER = (f"xensec-bench-{os.getpid()}-{letter}" for letter in "cgs")
+# Each link has four addresses: the gateway's is the first, the other's the second.
+LINKS = {"outside0": (CLIENT, "198.18.250"), "inside0": (SERVER, "198.18.251")}
+ADDRESS = {end: f"{net}.2" for end, net in LINKS.values()}
 PORT = 4711
 LISTEN = """
 import socket, sys
 server = socket.create_server((sys.argv[1], int(sys.argv[2])), backlog=1024)
 print("ready", flush=True)
 while True:
-    server.accept()[0].close()
+    connection = server.accept()[0]
+    # Whoever sends is read to the end; a connection that is reset was for itself.
+    try:
+        while connection.recv(1 << 20):
+            pass
+    except ConnectionResetError:
+        pass
+    connection.close()
+"""
+SEND = """
+import socket, sys, time
+block, sent = bytes(1 << 18), 0
+connection = socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=10)
+end = time.monotonic() + float(sys.argv[3])
+while time.monotonic() < end:
+    connection.sendall(block)
+    sent += len(block)
+print(sent)
 """
 CONNECT = """
 import socket, sys, time
@@ -69,34 +93,101 @@ def sources(number: int) -> list[str]:
 
 
 def unfiltered() -> None:
-    run("nft", "flush", "ruleset", namespace=SERVER)
-    run("iptables", "-F", namespace=SERVER)
+    for namespace in (SERVER, GATEWAY):
+        run("nft", "flush", "ruleset", namespace=namespace)
+        for chain in ("INPUT", "FORWARD"):
+            run("iptables", "-F", chain, namespace=namespace)
 
 
-def ours(number: int) -> Callable[[], None]:
+def own_door(number: int) -> Callable[[], None]:
+    """Dom0's packet filter, admitting that many sources."""
+    service = firewall.Service("bench", "tcp", (str(PORT),), tuple(sources(number)), ())
+    text = firewall.nftables([service], [])
+
     def load() -> None:
         unfiltered()
-        service = firewall.Service("bench", "tcp", (str(PORT),), tuple(sources(number)), ())
-        run("nft", "-f", "-", stdin=firewall.nftables([service], []), namespace=SERVER)
+        run("nft", "-f", "-", stdin=text, namespace=SERVER)
 
     return load
 
 
-def linear(number: int) -> Callable[[], None]:
+def in_front(number: int) -> Callable[[], None]:
+    """The perimeter's packet filter, rejecting whatever comes from outside but from that many sources."""
+    client, server = (f"{net}.0/30" for _end, net in LINKS.values())
+
+    def interface(name: str) -> dict[str, object]:
+        net = LINKS[name][1]
+        own = {"ipv4": [{"address": f"{net}.1", "prefix": 30}], "ipv6": [], "routes": [f"{net}.0/30"]}
+        return {**own, "bridge": None, "default_route": name == "outside0", "rp_filter": 0}
+
+    settings = {
+        **{"outside_interfaces": ["outside0"], "outside_networks": [client], "cluster_networks": [server]},
+        **{"inside_networks": [], "relocation_ports": [8002, 8003], "libvirt": False, "reverse_path": "auto"},
+        **{"forward_policy": "reject", "precheck": False, "untried_platforms": False, "gateways": ["bench"]},
+        **{"node_ports": [22], "services": [{"name": "bench", "ports": [PORT], "sources": sources(number)}]},
+    }
+    facts = {
+        "platform": {"id": "debian", "like": []},
+        "interfaces": {name: interface(name) for name in LINKS},
+        "control": None,
+        "firewall_managers": [],
+    }
+    text = perimeter.perimeter_firewall_plan(settings, "bench", facts)["nftables"]
+
+    def load() -> None:
+        unfiltered()
+        run("nft", "-f", "-", stdin=text, namespace=GATEWAY)
+
+    return load
+
+
+def linear(number: int, namespace: str, chain: str) -> Callable[[], None]:
     """The page's own way: a rule of iptables for each source."""
 
     def load() -> None:
         unfiltered()
-        rules = [f"-A INPUT -s {source} -p tcp --dport {PORT} -j ACCEPT" for source in sources(number)]
-        text = "\n".join(["*filter", *rules, f"-A INPUT -p tcp --dport {PORT} -j REJECT", "COMMIT", ""])
-        run("iptables-restore", stdin=text, namespace=SERVER)
+        rules = [f"-A {chain} -s {source} -p tcp --dport {PORT} -j ACCEPT" for source in sources(number)]
+        text = "\n".join(["*filter", *rules, f"-A {chain} -p tcp --dport {PORT} -j REJECT", "COMMIT", ""])
+        run("iptables-restore", stdin=text, namespace=namespace)
 
     return load
 
 
-def measure(seconds: float) -> float:
-    count = int(run(sys.executable, "-c", CONNECT, ADDRESS[SERVER], str(PORT), str(seconds), namespace=CLIENT))
-    return count / seconds
+def rate(program: str, seconds: float) -> float:
+    """What the client counts in a second: connections, or bytes."""
+    counted = run(sys.executable, "-c", program, ADDRESS[SERVER], str(PORT), str(seconds), namespace=CLIENT)
+    return int(counted) / seconds
+
+
+def wire() -> None:
+    for namespace in (CLIENT, GATEWAY, SERVER):
+        run("ip", "netns", "add", namespace)
+    for name, (end, net) in LINKS.items():
+        run("ip", "link", "add", name, "netns", GATEWAY, "type", "veth", "peer", "name", "bench0", "netns", end)
+        for namespace, device, number in ((GATEWAY, name, 1), (end, "bench0", 2)):
+            run("ip", "address", "add", f"{net}.{number}/30", "dev", device, namespace=namespace)
+            run("ip", "link", "set", device, "up", namespace=namespace)
+        run("ip", "route", "add", "default", "via", f"{net}.1", namespace=end)
+    run("sysctl", "-qw", "net.ipv4.ip_forward=1", namespace=GATEWAY)
+
+
+def compare(
+    heading: str, variants: Mapping[str, Callable[[], None]], program: str, rounds: int, seconds: float
+) -> list[Ratio]:
+    """Measure each variant in turn; print and return the ratios to the first."""
+    rates: dict[str, list[float]] = {name: [] for name in variants}
+    loads: dict[str, list[float]] = {name: [] for name in variants}
+    for number in range(rounds):
+        print(f"bench: {heading}: round {number + 1} of {rounds}", file=sys.stderr, flush=True)
+        for name, load in variants.items():
+            started = time.monotonic()
+            load()
+            loads[name].append(time.monotonic() - started)
+            rates[name].append(rate(program, seconds))
+    took = {name: f"{statistics.median(times):.2f} s to load" for name, times in loads.items()}
+    found = ratios(rates, next(iter(variants)), took)
+    table(heading, found)
+    return found
 
 
 def main() -> int:
@@ -107,43 +198,42 @@ def main() -> int:
     if os.geteuid():
         print("bench: network namespaces need root: sudo make bench", file=sys.stderr)
         return 1
-    variants = {f"ours, {number} sources": ours(number) for number in (10, 1000, 10_000)}
-    variants |= {f"one iptables rule each, {number} sources": linear(number) for number in (10, 1000, 10_000)}
-    rates: dict[str, list[float]] = {name: [] for name in variants}
-    loads: dict[str, list[float]] = {name: [] for name in variants}
+    sizes = (10, 1000, 100_000)
+    doors = {f"Dom0, {number:,} sources": own_door(number) for number in sizes}
+    doors |= {
+        f"an iptables rule each, {number:,} sources": linear(number, SERVER, "INPUT") for number in (10, 1000, 10_000)
+    }
+    fronts = {f"perimeter, {number:,} sources": in_front(number) for number in sizes}
+    fronts |= {
+        f"an iptables rule each, {number:,} sources": linear(number, GATEWAY, "FORWARD")
+        for number in (10, 1000, 10_000)
+    }
+    through = {
+        "no packet filter": unfiltered,
+        "Dom0, 1,000 sources": own_door(1000),
+        "perimeter, 1,000 sources": in_front(1000),
+    }
     listener = None
     try:
-        for namespace in (SERVER, CLIENT):
-            run("ip", "netns", "add", namespace)
-        run("ip", "link", "add", "bench0", "netns", SERVER, "type", "veth", "peer", "name", "bench0", "netns", CLIENT)
-        for namespace in (SERVER, CLIENT):
-            run("ip", "address", "add", f"{ADDRESS[namespace]}/30", "dev", "bench0", namespace=namespace)
-            run("ip", "link", "set", "bench0", "up", namespace=namespace)
+        wire()
         listener = subprocess.Popen(
             ["ip", "netns", "exec", SERVER, sys.executable, "-c", LISTEN, ADDRESS[SERVER], str(PORT)],
             stdout=subprocess.PIPE,
             text=True,
         )
         assert listener.stdout and listener.stdout.readline() == "ready\n"
-        for number in range(arguments.rounds):
-            print(f"bench: round {number + 1} of {arguments.rounds}", file=sys.stderr, flush=True)
-            for name, load in variants.items():
-                started = time.monotonic()
-                load()
-                loads[name].append(time.monotonic() - started)
-                rates[name].append(measure(arguments.seconds))
+        for name, heading, variants, program in (
+            ("dom0", "New connections to Dom0", doors, CONNECT),
+            ("perimeter", "New connections through the perimeter", fronts, CONNECT),
+            ("throughput", "Bytes through a connection that is there", through, SEND),
+        ):
+            draw(name, heading, compare(heading, variants, program, arguments.rounds, arguments.seconds))
     finally:
         if listener:
             listener.kill()
             listener.wait()
-        for namespace in (SERVER, CLIENT):
+        for namespace in (CLIENT, GATEWAY, SERVER):
             subprocess.run(["ip", "netns", "delete", namespace], check=False, capture_output=True)
-    first = next(iter(variants))
-    print(f"{'new connections per second, as a ratio to ' + first:52} {'median':>7} {'lowest':>7} {'highest':>7}  load")
-    for name, measured in rates.items():
-        ratios = sorted(rate / base for rate, base in zip(measured, rates[first], strict=True))
-        seconds = statistics.median(loads[name])
-        print(f"  {name:50} {statistics.median(ratios):7.2f} {ratios[0]:7.2f} {ratios[-1]:7.2f}  {seconds:.2f} s")
     return 0
 
 
