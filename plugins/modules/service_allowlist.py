@@ -254,7 +254,7 @@ POLICY_TEXT = """\
 # What it knows is what stayed when the role dom0_services ran last, and what may be installed later.
 [ "$1" = --quiet ] && shift
 case "$1" in
-{names}) exit 0 ;;
+{stopped}{names}) exit 0 ;;
 esac
 case " $2 " in
 *start* | *reload*) exit 101 ;;
@@ -281,7 +281,7 @@ def uncovered(names, patterns):
     return [name for name in sorted(names) if not any(fnmatch.fnmatchcase(name, pattern) for pattern in stars)]
 
 
-def preset_text(found, verdicts, entries):
+def preset_text(found, verdicts, entries, stop):
     """Return a preset that keeps what is enabled and stays, and starts nothing else that is new."""
     names = [
         unit.name
@@ -291,13 +291,20 @@ def preset_text(found, verdicts, entries):
         and (unit.name not in verdicts or verdicts[unit.name].stays)
     ]
     patterns = [with_kind(pattern) for pattern in later(entries)]
-    lines = ["enable " + name for name in uncovered(names, patterns) + patterns]
+    # The first line that means a unit counts; nothing that is to be stopped is among what stays.
+    lines = ["disable " + with_kind(pattern) for pattern in stop]
+    lines += ["enable " + name for name in uncovered(names, patterns) + patterns]
     head = inits.OWN + "what stays is enabled, and nothing that is new starts by itself.\n"
     kinds = [kind for kind in units.KINDS if kind != ".dbus"]
     return head + "".join(line + "\n" for line in lines + ["disable *" + kind for kind in kinds])
 
 
-def policy_text(host, found, verdicts, entries):
+def alternatives(names):
+    """Return a shell's pattern for any of the names: they have letters, digits and wildcards; a backslash is itself."""
+    return " | \\\n    ".join(sorted(name.replace("\\", "\\\\") for name in names))
+
+
+def policy_text(host, found, verdicts, entries, stop):
     """Return Debian's policy for starting services while packages are installed."""
     names = set()
     for unit in found:
@@ -313,17 +320,17 @@ def policy_text(host, found, verdicts, entries):
     patterns = set(later(entries))
     patterns |= set(with_kind(pattern) for pattern in patterns)
     names = patterns.union(uncovered(names, patterns))
-    # Names have letters, digits and what shell patterns have; a backslash stands for itself.
+    stopped = set(stop).union(with_kind(pattern) for pattern in stop)
     return POLICY_TEXT.format(
-        own=inits.OWN, names=" | \\\n    ".join(sorted(name.replace("\\", "\\\\") for name in names))
+        own=inits.OWN, names=alternatives(names), stopped=alternatives(stopped) + ") ;;\n" if stopped else ""
     )
 
 
-def hold_new(host, found, verdicts, entries, warnings):
+def hold_new(host, found, verdicts, entries, stop, warnings):
     """Return {path: text} of the files that keep what is installed later from starting by itself."""
     texts = {}
     if host.masks:
-        texts[PRESET] = preset_text(found, verdicts, entries)
+        texts[PRESET] = preset_text(found, verdicts, entries, stop)
     if os.path.exists("/usr/sbin/invoke-rc.d"):
         present = contents.read(POLICY)
         if present and inits.OWN not in present:
@@ -332,7 +339,7 @@ def hold_new(host, found, verdicts, entries, warnings):
                 "services" % POLICY
             )
         else:
-            texts[POLICY] = policy_text(host, found, verdicts, entries)
+            texts[POLICY] = policy_text(host, found, verdicts, entries, stop)
     return texts
 
 
@@ -627,7 +634,7 @@ def present(module, host):
     wanted = host.plan(found, verdicts, mask)
     texts = changed_files(host.files(wanted))
     if params["preset"] and not report:
-        texts.update(changed_files(hold_new(host, found, verdicts, entries, warnings)))
+        texts.update(changed_files(hold_new(host, found, verdicts, entries, params["stop"], warnings)))
     packages = [] if report else check_purge(module, found, verdicts)
 
     changed = bool(wanted or texts or packages) and not report

@@ -327,6 +327,21 @@ def test_what_is_covered_is_named_once_whether_it_is_there_or_not(host):
     assert result["services"]["xensec-relocation.socket"]["stays"]
 
 
+def test_what_is_to_be_stopped_is_started_by_no_pattern(host):
+    """Also where it is not there yet, and what is kept has a pattern that means it."""
+    run(service_allowlist.main, {"keep": KEEP, "stop": ["logger"]})
+    lines = host.etc.join("preset", "00-xensec.preset").read().splitlines()
+    assert lines.index("disable logger.*") < lines.index("enable logger.*")
+
+
+@asks_a_policy
+def test_the_policy_lets_nothing_start_that_is_to_be_stopped(host):
+    run(service_allowlist.main, {"keep": KEEP, "stop": ["logger"]})
+    policy = str(host.etc.join("policy-rc.d"))
+    for words, code in ((["logger", "start"], 101), (["logger.service", "restart"], 101), (["ssh", "start"], 0)):
+        assert subprocess.call(["/bin/sh", policy] + words) == code, words
+
+
 @asks_a_policy
 def test_the_policy_lets_our_own_be_started_before_it_is_there(host):
     run(service_allowlist.main, {"keep": [OWN] + KEEP})
