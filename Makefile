@@ -64,10 +64,11 @@ molecule: setup ## All Molecule scenarios
 $(SCENARIOS:%=molecule-%): molecule-%: setup
 	@molecule test --no-command-borders --scenario-name $*
 
-bench: setup ## Measure what the packet filter and a run cost, as ratios, and the report of 200 nodes (five minutes, needs root)
+bench: setup ## Measure what packet filters, runs and reports cost, as ratios, and draw it into docs/images (half an hour, needs root)
 	@python tests/benchmarks/firewall.py
 	@python tests/benchmarks/audit_report.py
 	@python tests/benchmarks/harden.py
+	@python tests/benchmarks/growth.py
 
 setup: ## Install what the tests need, Debian packages where allowed, and .venv
 	@tools/setup lab xen tests

@@ -13,6 +13,7 @@ import argparse
 import statistics
 import sys
 
+from figures import draw, ratios, table
 from labplay import Plays, Run
 
 
@@ -32,22 +33,19 @@ def main() -> int:
                 print(f"bench: round {number + 1} of {arguments.rounds}, nodes: {size}", file=sys.stderr, flush=True)
                 plays.limit(names[:size])
                 taken[size].append(plays.play("xensec.hardening.harden", "--extra-vars", "harden_serial=100%"))
-    print(
-        f"{'nodes':>6} {'seconds':>8} {'a node':>7}   {'a node, as a ratio to the run on one':38} {'MB':>6} {'a node':>7}"
-    )
     smallest = min(taken)
+    each = {f"{size} nodes": [run.seconds / size for run in runs] for size, runs in taken.items()}
     base = statistics.median(run.megabytes for run in taken[smallest])
-    for size, runs in taken.items():
-        ratios = sorted(
-            run.seconds / size / (one.seconds / smallest) for run, one in zip(runs, taken[smallest], strict=True)
+    more = {}
+    for (name, times), (size, runs) in zip(each.items(), taken.items(), strict=True):
+        megabytes = statistics.median(run.megabytes for run in runs)
+        share = f", {(megabytes - base) / (size - smallest):.2f} MB for each further one" if size > smallest else ""
+        more[name] = (
+            f"{statistics.median(times):.1f} s a node; the controller's largest process {megabytes:.0f} MB{share}"
         )
-        seconds, megabytes = (
-            statistics.median(values) for values in zip(*((r.seconds, r.megabytes) for r in runs), strict=True)
-        )
-        spread = f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
-        more = f"{(megabytes - base) / (size - smallest):.2f}" if size > smallest else "-"
-        print(f"{size:6} {seconds:8.1f} {seconds / size:7.1f}   {spread:38} {megabytes:6.0f} {more:>7}")
-    print("  MB is the largest process of the controller; a node's share is what it has more than with one node")
+    found = ratios(each, f"{smallest} nodes", more)
+    table("Seconds a node, beside those of the smallest cluster", found)
+    draw("growth", "Seconds a node, by the number of nodes", found)
     return 0
 
 

@@ -23,8 +23,11 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT / "molecule" / "shared"
 PROGRAMS = Path(sys.executable).parent
+COLLECTIONS = os.pathsep.join(
+    [str(ROOT / ".cache/collections"), *filter(None, [os.environ.get("ANSIBLE_COLLECTIONS_PATH")])]
+)
 PING = """
-- hosts: xen_nodes
+- hosts: node1
   gather_facts: false
   tasks:
     - ansible.builtin.ping:
@@ -37,6 +40,10 @@ VARIABLES = {
     "dom0_users_allowed": ["root"],
     "dom0_firewall_management_sources": ["{{ lab_networks.management.ipv4 }}"],
 }
+
+
+class Failed(Exception):
+    """A run that did not come through, and what it said."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +69,6 @@ class Plays:
         try:
             self.lab("up")
             self.limit(None)
-            (self.folder / "ping.yml").write_text(PING)
             self.play(str(SHARED / "prepare.yml"))
             yield
         finally:
@@ -83,8 +89,14 @@ class Plays:
             nodes["hosts"] = {host: nodes["hosts"][host] for host in hosts}
         (self.folder / "plays.yml").write_text(yaml.safe_dump(found, sort_keys=False))
 
+    def written(self, name: str, text: str) -> str:
+        """Have a playbook with this text; return its path."""
+        path = self.folder / f"{name}.yml"
+        path.write_text(text)
+        return str(path)
+
     def ping(self) -> Run:
-        return self.play(str(self.folder / "ping.yml"))
+        return self.play(self.written("ping", PING))
 
     def play(self, playbook: str, *options: str) -> Run:
         command = [
@@ -94,7 +106,7 @@ class Plays:
         ]
         environment = {
             **os.environ,
-            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".cache/collections"),
+            "ANSIBLE_COLLECTIONS_PATH": COLLECTIONS,
             "ANSIBLE_LOCALHOST_WARNING": "false",
         }
         started = time.monotonic()
@@ -104,5 +116,5 @@ class Plays:
             process.returncode = os.waitstatus_to_exitcode(status)
         taken = time.monotonic() - started
         if process.returncode:
-            raise SystemExit(f"bench: {playbook} failed:\n{(self.folder / 'play.log').read_text()}")
+            raise Failed(f"{playbook} failed:\n{(self.folder / 'play.log').read_text()}")
         return Run(taken, used.ru_maxrss / 1024)
