@@ -25,6 +25,11 @@ def nodes(core: str) -> list[str]:
     return [node for node, variables in NODES.items() if core in variables.get("matrix_cores", CORES)]
 
 
+def chosen(core: str, everything: bool) -> list[str]:
+    """The nodes that are run with it: all that it can manage, or those that are its own in make test."""
+    return [node for node in nodes(core) if everything or NODES[node]["matrix_test_core"] == core]
+
+
 def programs(project: Path, core: str) -> Path:
     """The folder of the programs of a core, where nox -s cores has been able to install it."""
     return project / ".cache" / f"core-{core}" / "venv" / "bin"
