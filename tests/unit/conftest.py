@@ -12,6 +12,11 @@ import sys
 import types
 
 import pytest
+from hypothesis import settings
+
+# No test is timed: the machine may be busy with others.
+settings.register_profile("shared", deadline=None)
+settings.load_profile("shared")
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PACKAGES = {
