@@ -6,13 +6,15 @@ reading a node."""
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible_collections.xensec.hardening.plugins.module_utils.record import write_atomically
+
+# For nobody else to read: a report describes weaknesses.
+MODE = 0o600
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
@@ -36,23 +38,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             for name, content in arguments["files"].items():
                 former, path = arguments["former"].get(name), folder / name
                 if former and path.exists():
-                    write(folder / former, path.read_bytes())
-                write(path, (content.rstrip("\n") + "\n").encode())
+                    write_atomically(str(folder / former), path.read_bytes(), MODE)
+                write_atomically(str(path), (content.rstrip("\n") + "\n").encode(), MODE)
         except OSError as error:
             raise AnsibleActionFail(
                 f"the report is not written: {error}. Set dom0_audit_report_dir to a folder that you may write, "
                 "or to '' for no report"
             ) from error
         return {"changed": False, "written": list(arguments["files"])}
-
-
-def write(path: Path, content: bytes) -> None:
-    """Have a file hold this, for its owner alone, or be as it was."""
-    descriptor, new = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
-        Path(new).replace(path)
-    except BaseException:
-        Path(new).unlink(missing_ok=True)
-        raise
