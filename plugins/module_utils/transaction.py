@@ -194,17 +194,20 @@ class Transaction(object):
         else:
             self.arm_process(timeout)
 
-    def boot_files(self):
-        """The script for the boot, what has the boot run it, and the link that turns that on, as a pattern."""
+    def boot_files(self, order="[SK][0-9][0-9]"):
+        """The script for the boot, what has the boot run it, and the link that turns that on, as a pattern.
+
+        :arg order: how the link's name begins under SysV init, which may work that out itself.
+        """
         script = os.path.join(BOOT_FOLDER, self.name + ".boot")
         if os.path.isdir(SYSTEMD):
             unit = os.path.join(UNITS, self.unit + "-boot.service")
             wants = os.path.join(UNITS, "sysinit.target.wants", os.path.basename(unit))
             return script, unit, wants
-        return script, os.path.join(INIT, self.unit), os.path.join(RC, "[SK][0-9][0-9]" + self.unit)
+        return script, os.path.join(INIT, self.unit), os.path.join(RC, order + self.unit)
 
     def arm_boot(self, commands, leftovers):
-        script, unit, wants = self.boot_files()
+        script, unit, wants = self.boot_files("S99")
         if not os.path.isdir(BOOT_FOLDER):
             os.makedirs(BOOT_FOLDER, 0o700)
         text = BOOT_SCRIPT.format(commands=commands, leftovers=leftovers)
@@ -213,10 +216,9 @@ class Transaction(object):
         text = (BOOT_UNIT if systemd else BOOT_INIT).format(name=self.name, unit=self.unit, script=script)
         write_atomically(unit, text.encode("utf-8"), 0o644 if systemd else 0o755)
         if not systemd and self.update_rc("defaults"):
-            if not glob.glob(wants):
+            if not glob.glob(self.boot_files()[-1]):
                 self.never_armed("update-rc.d made no link for it")
             return
-        wants = wants.replace("[SK][0-9][0-9]", "S99")
         if not os.path.isdir(os.path.dirname(wants)):
             os.makedirs(os.path.dirname(wants), 0o755)
         if not os.path.islink(wants):
