@@ -272,6 +272,11 @@ def with_kind(pattern):
     return pattern if pattern.endswith(units.KINDS) else pattern + ".*"
 
 
+def both_ways(patterns):
+    """Return the patterns with their kind and without, as packages' scripts name services in both ways."""
+    return set(patterns).union(with_kind(pattern) for pattern in patterns)
+
+
 def uncovered(names, patterns):
     """Return the names that no pattern means; the others would only say when they were there and when not.
 
@@ -317,13 +322,10 @@ def policy_text(host, found, verdicts, entries, stop):
             names.update(unit.names)
     names = set(name for name in names if name.endswith((".service", ".socket", ".timer", ".path")))
     names |= set(units.stem(name) for name in names)
-    patterns = set(later(entries))
-    patterns |= set(with_kind(pattern) for pattern in patterns)
+    patterns = both_ways(later(entries))
     names = patterns.union(uncovered(names, patterns))
-    stopped = set(stop).union(with_kind(pattern) for pattern in stop)
-    return POLICY_TEXT.format(
-        own=inits.OWN, names=alternatives(names), stopped=alternatives(stopped) + ") ;;\n" if stopped else ""
-    )
+    stopped = alternatives(both_ways(stop)) + ") ;;\n" if stop else ""
+    return POLICY_TEXT.format(own=inits.OWN, names=alternatives(names), stopped=stopped)
 
 
 def hold_new(host, found, verdicts, entries, stop, warnings):
