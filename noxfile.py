@@ -194,8 +194,9 @@ def unit_cores(session: nox.Session, core: str) -> None:
     found = {version: python for version, python in pythons.items() if python}
     if not found:
         session.skip(no_python(core))
-    for version, python in list(found.items())[: None if everything else 1]:
-        programs = environment(session, f"core-{core}", python, "venv" if python == first(core) else version)
+    for index, (version, python) in enumerate(list(found.items())[: None if everything else 1]):
+        # The first is the one that core_programs makes.
+        programs = environment(session, f"core-{core}", python, version if index else "venv")
         session.run(
             *(str(programs / "python"), "-m", "pytest", "-p", "no:cacheprovider", *left_out, *CORE_TESTS),
             env={"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"},
