@@ -99,16 +99,20 @@ def unfiltered() -> None:
             run("iptables", "-F", chain, namespace=namespace)
 
 
-def own_door(number: int) -> Callable[[], None]:
-    """Dom0's packet filter, admitting that many sources."""
-    service = firewall.Service("bench", "tcp", (str(PORT),), tuple(sources(number)), ())
-    text = firewall.nftables([service], [])
+def ruleset(text: str, namespace: str) -> Callable[[], None]:
+    """What loads one of our rulesets, alone."""
 
     def load() -> None:
         unfiltered()
-        run("nft", "-f", "-", stdin=text, namespace=SERVER)
+        run("nft", "-f", "-", stdin=text, namespace=namespace)
 
     return load
+
+
+def own_door(number: int) -> Callable[[], None]:
+    """Dom0's packet filter, admitting that many sources."""
+    service = firewall.Service("bench", "tcp", (str(PORT),), tuple(sources(number)), ())
+    return ruleset(firewall.nftables([service], []), SERVER)
 
 
 def in_front(number: int) -> Callable[[], None]:
@@ -132,13 +136,7 @@ def in_front(number: int) -> Callable[[], None]:
         "control": None,
         "firewall_managers": [],
     }
-    text = perimeter.perimeter_firewall_plan(settings, "bench", facts)["nftables"]
-
-    def load() -> None:
-        unfiltered()
-        run("nft", "-f", "-", stdin=text, namespace=GATEWAY)
-
-    return load
+    return ruleset(perimeter.perimeter_firewall_plan(settings, "bench", facts)["nftables"], GATEWAY)
 
 
 def linear(number: int, namespace: str, chain: str) -> Callable[[], None]:
@@ -198,20 +196,15 @@ def main() -> int:
     if os.geteuid():
         print("bench: network namespaces need root: sudo make bench", file=sys.stderr)
         return 1
-    sizes = (10, 1000, 100_000)
+    sizes, fewer = (10, 1000, 100_000), (10, 1000, 10_000)
     doors = {f"Dom0, {number:,} sources": own_door(number) for number in sizes}
-    doors |= {
-        f"an iptables rule each, {number:,} sources": linear(number, SERVER, "INPUT") for number in (10, 1000, 10_000)
-    }
+    doors |= {f"an iptables rule each, {number:,} sources": linear(number, SERVER, "INPUT") for number in fewer}
     fronts = {f"perimeter, {number:,} sources": in_front(number) for number in sizes}
-    fronts |= {
-        f"an iptables rule each, {number:,} sources": linear(number, GATEWAY, "FORWARD")
-        for number in (10, 1000, 10_000)
-    }
+    fronts |= {f"an iptables rule each, {number:,} sources": linear(number, GATEWAY, "FORWARD") for number in fewer}
     through = {
         "no packet filter": unfiltered,
-        "Dom0, 1,000 sources": own_door(1000),
-        "perimeter, 1,000 sources": in_front(1000),
+        "Dom0, 1,000 sources": doors["Dom0, 1,000 sources"],
+        "perimeter, 1,000 sources": fronts["perimeter, 1,000 sources"],
     }
     listener = None
     try:
