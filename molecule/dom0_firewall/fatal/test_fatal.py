@@ -8,7 +8,7 @@ import time
 
 import pytest
 from firewalltest import listing, note, own
-from labtest import ADDRESSES, INVENTORY, LAB, NODES, converge, killed_afterwards, reboot
+from labtest import ADDRESSES, INVENTORY, NODES, converge, killed_afterwards, reboot, ssh
 
 FATAL = {
     "dom0_firewall_management_sources": ["192.0.2.0/24"],
@@ -19,8 +19,7 @@ FATAL = {
 
 def answers(host):
     """Whether a new ssh connection comes through."""
-    command = ["ssh", "-F", str(LAB / "ssh_config"), "-o", "ConnectTimeout=5", host, "true"]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    return ssh(host, "true", "-o", "ConnectTimeout=5", check=False).returncode == 0
 
 
 def eventually(host, seconds=60):

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from labtest import INVENTORY, LAB
+from labtest import INVENTORY, LAB, ssh
 from restoretest import command, differences, play, snapshot
 
 NODE = "node1"
@@ -53,8 +53,7 @@ def as_root(script: str, check: bool = True) -> str:
 
 def gets_in() -> bool:
     """Whether an operator gets in over a connection that did not exist before."""
-    ssh = ["ssh", "-F", str(LAB / "ssh_config"), "-o", "ControlPath=none", NODE, "true"]
-    return subprocess.run(ssh, capture_output=True, check=False, timeout=180).returncode == 0
+    return ssh(NODE, "true", check=False).returncode == 0
 
 
 @dataclass
@@ -207,7 +206,7 @@ class Campaign:
         if tags not in self.measured:
             runs = {"harden": self.course("harden", tags)}
             hardened = snapshot(self.node)
-            self.make_older(self.records())
+            self.make_records_older()
             runs["restore"] = self.course("restore", tags)
             self.measured[tags] = Measured(hardened, self.paths(hardened), runs)
             # Version 1 knew of no folders: they are left, empty.
@@ -240,14 +239,11 @@ class Campaign:
                 found.add(next(str(one) for one in [path, *path.parents] if str(one) in was or str(one) == "/etc"))
         return sorted(found)
 
-    def records(self) -> list[str]:
-        folder = "/var/lib/xensec"
-        return [f"{folder}/{name}" for name in self.node.file(folder).listdir() if name.endswith(".json")]
-
-    def make_older(self, paths: list[str]) -> None:
+    def make_records_older(self) -> None:
         """Make records those of version 1, which had no digests and no folders; what else it did not know is kept, for the
         node is to be compared."""
-        for path in paths:
+        folder = "/var/lib/xensec"
+        for path in [f"{folder}/{name}" for name in self.node.file(folder).listdir() if name.endswith(".json")]:
             record = json.loads(self.node.file(path).content_string)
             assert record.pop("version") == 2 and record.pop("written") is not None
             record.pop("folders")

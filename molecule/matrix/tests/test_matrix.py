@@ -18,7 +18,7 @@ import matrix
 import pytest
 import yaml
 from ansible.release import __version__ as ansible_version
-from labtest import ADDRESSES, INVENTORY, LAB, PROJECT, ansible, killed_afterwards, reboot
+from labtest import ADDRESSES, INVENTORY, LAB, PROJECT, ansible, changes, killed_afterwards, reboot, ssh
 
 XEND_ERA = "xend-era"
 EVERYTHING = os.environ.get("XENSEC_CORES") == "all"
@@ -28,7 +28,6 @@ DEFAULT_CORE = ".".join(ansible_version.split(".")[:2])
 PORT, SECONDS = 7000, 60
 # What is said is read here.
 PLAIN = {**os.environ, "ANSIBLE_FORCE_COLOR": "false", "ANSIBLE_NOCOLOR": "true"}
-RECAP = re.compile(r"^(\S+)\s+: ok=\d+\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.M)
 # What a node is by: its settings, what runs at boot, who listens, and what the packet filter holds. What lists accounts once
 # more, and what SysV init works out from its scripts, is nobody's setting.
 STATE = r"""
@@ -51,14 +50,6 @@ def cells() -> Iterator[dict[tuple[str, str], str]]:
     lines = matrix.table(found)
     (PROJECT / ".cache/matrix.md").write_text("\n".join([*lines, ""]))
     print("\n" + "\n".join(lines) + "\nmatrix: this is in .cache/matrix.md, too", flush=True)
-
-
-def ssh(machine: str, command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run a command over a connection that did not exist before."""
-    options = ("-F", str(LAB / "ssh_config"), "-o", "ControlMaster=no", "-o", "ControlPath=none")
-    done = subprocess.run(["ssh", *options, machine, command], capture_output=True, text=True, check=False, timeout=120)
-    assert not check or done.returncode == 0, f"{machine}: {command}: {done.stdout}{done.stderr}"
-    return done
 
 
 def run(command: list[str]) -> subprocess.CompletedProcess[str]:
@@ -95,7 +86,7 @@ class Controller:
         done = run(self.command(playbook))
         said = done.stdout + done.stderr
         assert done.returncode == 0, said[-8000:]
-        changed = {host: int(count) for host, count, unreachable, failed in RECAP.findall(done.stdout)}
+        changed = changes(done.stdout)
         assert set(changed) >= set(self.nodes), said[-2000:]
         tell(f"ansible-core {self.core}: {playbook} of {len(self.nodes)} nodes took {time.monotonic() - began:.0f} s")
         return said, changed
@@ -123,7 +114,7 @@ def doors(nodes: list[str], shut: bool) -> None:
         assert open_from_outside(node) == {"ipv4": not shut, "ipv6": not shut}, node
 
 
-def after_a_boot_of_the_old_node(controller: Controller) -> None:
+def after_a_boot_of_the_old_node() -> None:
     reboot(XEND_ERA)
     doors([XEND_ERA], shut=True)
     # Its init starts the scripts of both rulesets at a time, and its iptables knows no patience.
@@ -189,7 +180,7 @@ def test_every_platform_is_hardened_and_given_back(core: str, cells: dict[tuple[
     assert not any(changed.values()), said[-8000:]
     doors(controller.nodes, shut=True)
     if XEND_ERA in controller.nodes:
-        after_a_boot_of_the_old_node(controller)
+        after_a_boot_of_the_old_node()
         nothing_locks_out_of_the_old_node(controller)
     said, changed = controller.play("audit")
     holds = re.findall(r"(\d+) pass, 0 fail, 0 error, 0 waived", said)

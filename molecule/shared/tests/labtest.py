@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -38,6 +39,19 @@ SSH_FAILED = 254
 def attempt(machine: Any, command: str) -> Any:
     """Run a command that is, or ends in, an ssh from this machine to another."""
     return machine.run(f"( {command}\n); code=$?; [ $code != 255 ] || code={SSH_FAILED}; exit $code")
+
+
+def ssh(host: str, command: str, *options: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run a command over a connection that did not exist before; it has to succeed, unless check is false."""
+    words = ("-F", str(LAB / "ssh_config"), "-o", "ControlMaster=no", "-o", "ControlPath=none", *options)
+    done = subprocess.run(["ssh", *words, host, command], capture_output=True, text=True, check=False, timeout=180)
+    assert not check or done.returncode == 0, f"{host}: {command}: {done.stdout}{done.stderr}"
+    return done
+
+
+def changes(said: str) -> dict[str, int]:
+    """How many tasks changed something, by host, as a run of ansible-playbook says in the end."""
+    return {host: int(count) for host, count in re.findall(r"(?m)^(\S+) +: ok=\d+ +changed=(\d+)", said)}
 
 
 def ansible(

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from labtest import LAB, NODES, ansible
+from labtest import LAB, NODES, ansible, changes
 from restoretest import differences, snapshot
 
 SCENARIO = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"])
@@ -126,7 +126,7 @@ def run(*arguments: object) -> Any:
     done.seconds = round(time.monotonic() - started)
     done.output = done.stdout + done.stderr
     assert done.returncode == 0, done.output
-    done.changed = {node: int(count) for node, count in re.findall(r"(?m)^(\w+) +: ok=\d+ +changed=(\d+)", done.stdout)}
+    done.changed = changes(done.stdout)
     assert done.changed, done.output
     return done
 
