@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 from ansible.plugins.action import ActionBase
+from ansible_collections.xensec.hardening.plugins.plugin_utils import preload  # noqa: F401
 from ansible_collections.xensec.hardening.plugins.plugin_utils.reading import DEFAULT, recall
 
 

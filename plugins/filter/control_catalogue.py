@@ -14,21 +14,16 @@ description:
   - It needs the Python library jmespath on the controller.
 options:
   _input:
-    description: The controls of the collection.
-    type: list
-    elements: dict
-    required: true
-  site:
     description: The site's own, as O(xensec.hardening.dom0_audit#role:dom0_audit_controls).
     type: list
     elements: dict
-    default: []
+    required: true
 """
 
 EXAMPLES = r"""
 - name: Have one catalogue
   ansible.builtin.set_fact:
-    catalogue: "{{ dom0_audit_builtin_controls | xensec.hardening.control_catalogue(dom0_audit_controls) }}"
+    catalogue: "{{ dom0_audit_controls | xensec.hardening.control_catalogue }}"
 """
 
 RETURN = r"""
@@ -38,16 +33,16 @@ _value:
   elements: dict
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.xensec.hardening.plugins.plugin_utils.controls import catalogue
 
 
-def control_catalogue(builtin: Sequence[Mapping[str, Any]], site: object = ()) -> list[dict[str, Any]]:
+def control_catalogue(site: object) -> list[dict[str, Any]]:
     try:
-        return catalogue(builtin, site)
+        return catalogue(site)
     except ValueError as error:
         raise AnsibleFilterError(f"control_catalogue: {error}") from error
 

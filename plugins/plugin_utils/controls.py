@@ -12,10 +12,14 @@ from __future__ import annotations
 import contextlib
 import datetime
 import difflib
+import functools
 import json
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 SEVERITIES = ("critical", "high", "medium", "low")
 REQUIRED = ("id", "title", "why", "source", "severity", "expression", "expected", "remedy")
@@ -71,23 +75,33 @@ def same(left: Any, right: Any) -> bool:
 # --- the catalogue --------------------------------------------------------------------------------------------
 
 
-def catalogue(builtin: Sequence[Mapping[str, Any]], site: object) -> list[dict[str, Any]]:
+def catalogue(site: object) -> list[dict[str, Any]]:
     """Return the controls of the collection and of the site as one list.
 
     :raises ValueError: one of them is not sound; the message has the value and the remedy.
     """
     if isinstance(site, str) or not isinstance(site, Sequence):
         raise ValueError(f"dom0_audit_controls is {site!r}: write a list of controls")
-    found: dict[str, dict[str, Any]] = {}
-    for where, controls in (("the catalogue", builtin), ("dom0_audit_controls", site)):
-        for raw in controls:
-            control = check_control(raw, where)
-            if control["id"] in found:
-                raise ValueError(
-                    f"{where} has the control {control['id']!r}, and there is one of that id already: give it another "
-                    "id; to put one of the collection out of force, waive it in dom0_audit_waivers"
-                )
-            found[control["id"]] = control
+    return put_together(builtin(), site, "dom0_audit_controls")
+
+
+@functools.cache
+def builtin() -> list[dict[str, Any]]:
+    """Return the controls of the collection, which are those of this module's file controls.yml."""
+    return put_together([], yaml.safe_load(Path(__file__).with_suffix(".yml").read_text()), "the catalogue")
+
+
+def put_together(known: Sequence[dict[str, Any]], controls: Sequence[object], where: str) -> list[dict[str, Any]]:
+    """Return the known controls and those, which are checked."""
+    found = {control["id"]: control for control in known}
+    for raw in controls:
+        control = check_control(raw, where)
+        if control["id"] in found:
+            raise ValueError(
+                f"{where} has the control {control['id']!r}, and there is one of that id already: give it another "
+                "id; to put one of the collection out of force, waive it in dom0_audit_waivers"
+            )
+        found[control["id"]] = control
     return list(found.values())
 
 

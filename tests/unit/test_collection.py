@@ -32,7 +32,7 @@ FOLDERS = {
     "docs": (".md", ".svg", ".png"),
     "meta": (".yml",),
     "playbooks": (".yml",),
-    "plugins": (".py", ".j2", ".css", ".js"),
+    "plugins": (".py", ".yml", ".j2", ".css", ".js"),
     "roles": (".yml", ".yaml", ".md", ".json"),
 }
 FILES = {"README.md", "CHANGELOG.md", "LICENSE", "REUSE.toml", "requirements.txt", "bindep.txt"}
