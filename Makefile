@@ -69,6 +69,7 @@ bench: setup ## Measure what packet filters, runs and reports cost, as ratios, a
 	@python tests/benchmarks/audit_report.py
 	@python tests/benchmarks/harden.py
 	@python tests/benchmarks/growth.py
+	@python tests/benchmarks/simulated.py
 
 setup: ## Install what the tests need, Debian packages where allowed, and .venv
 	@tools/setup lab xen tests

@@ -61,6 +61,7 @@ class Plays:
         self.name = name
         self.folder = ROOT / ".lab" / name
         self.forks = 20
+        self.variables = VARIABLES
 
     @contextlib.contextmanager
     def started(self) -> Iterator[None]:
@@ -84,10 +85,19 @@ class Plays:
             f"-F {self.folder}/ssh_config -o ControlMaster=auto -o ControlPersist=60 -o ControlPath={self.folder}/%C"
         )
         nodes = found["all"]["children"]["xen_nodes"]
-        nodes["vars"] = VARIABLES
+        nodes["vars"] = self.variables
         if hosts is not None:
             nodes["hosts"] = {host: nodes["hosts"][host] for host in hosts}
-        (self.folder / "plays.yml").write_text(yaml.safe_dump(found, sort_keys=False))
+        self.keep(found)
+
+    def keep(self, inventory: dict[str, Any]) -> None:
+        """Have this inventory for the runs to come."""
+        (self.folder / "plays.yml").write_text(yaml.safe_dump(inventory, sort_keys=False))
+
+    def node(self, name: str, script: str) -> str:
+        """Have a node run a script; return what it printed."""
+        command = ["ssh", "-F", str(self.folder / "ssh_config"), name, script]
+        return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
     def written(self, name: str, text: str) -> str:
         """Have a playbook with this text; return its path."""
