@@ -258,7 +258,7 @@ def docs(session: nox.Session) -> None:
         shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(ROOT / "docs", tree / "docs")
     # Where the guides link to a file of the collection, the site has it to download.
-    for folder in ("playbooks", "roles"):
+    for folder in ("playbooks", "plugins", "roles"):
         (tree / folder).symlink_to(ROOT / folder)
     (tree / "docs/reference").mkdir()
     session.run(
