@@ -9,8 +9,11 @@ import time
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.xensec.hardening.plugins.plugin_utils import preload  # noqa: F401
+from ansible_collections.xensec.hardening.plugins.plugin_utils.preload import preload
 from ansible_collections.xensec.hardening.plugins.plugin_utils.reading import DEFAULT, recall
+
+# Ansible imports this before it forks the process for the first of a run's tasks.
+preload()
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]

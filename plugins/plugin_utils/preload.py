@@ -15,11 +15,13 @@ from pathlib import Path
 from ansible.plugins.loader import filter_loader, test_loader
 from ansible_collections.xensec.hardening.plugins.plugin_utils import controls
 
-# With one of Ansible's own come all of them.
-filter_loader.get("ansible.builtin.default")
-test_loader.get("ansible.builtin.changed")
-for path in sorted(Path(__file__).parents[1].glob("filter/*.py")):
-    filter_loader.get(f"xensec.hardening.{path.stem}")
-# Where it cannot be, as without jmespath, the first that needs it says so.
-with contextlib.suppress(ValueError):
-    controls.builtin()
+
+def preload() -> None:
+    # With one of Ansible's own come all of them.
+    filter_loader.get("ansible.builtin.default")
+    test_loader.get("ansible.builtin.changed")
+    for path in sorted(Path(__file__).parents[1].glob("filter/*.py")):
+        filter_loader.get(f"xensec.hardening.{path.stem}")
+    # Where it cannot be, as without jmespath, the first that needs it says so.
+    with contextlib.suppress(ValueError):
+        controls.builtin()
