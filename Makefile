@@ -64,7 +64,7 @@ molecule: setup ## All Molecule scenarios
 $(SCENARIOS:%=molecule-%): molecule-%: setup
 	@molecule test --no-command-borders --scenario-name $*
 
-bench: setup ## Measure what packet filters, runs and reports cost, as ratios, and draw it into docs/images (half an hour, needs root)
+bench: setup ## Measure what packet filters, runs and reports cost, as ratios, and draw it into docs/images (most of an hour, needs root)
 	@python tests/benchmarks/firewall.py
 	@python tests/benchmarks/audit_report.py
 	@python tests/benchmarks/harden.py

@@ -9,43 +9,21 @@ round by round; the figures are ratios to the run on one node of the same round.
 
 from __future__ import annotations
 
-import argparse
-import statistics
 import sys
 
-from figures import draw, ratios, table
-from labplay import Plays, Run
+from labplay import Plays
+from sizes import asked, measure, show
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[1, 3, 10, 30])
-    arguments = parser.parse_args()
+    arguments = asked(__doc__, 3, [1, 3, 10, 30])
     plays = Plays("growth")
-    taken: dict[int, list[Run]] = {size: [] for size in arguments.sizes}
-    names = [f"node{number}" for number in range(1, max(taken) + 1)]
+    names = [f"node{number}" for number in range(1, max(arguments.sizes) + 1)]
     with plays.started():
         plays.limit(names)
-        plays.play("xensec.hardening.harden", "--extra-vars", "harden_serial=100%")
-        for number in range(arguments.rounds):
-            for size in taken:
-                print(f"bench: round {number + 1} of {arguments.rounds}, nodes: {size}", file=sys.stderr, flush=True)
-                plays.limit(names[:size])
-                taken[size].append(plays.play("xensec.hardening.harden", "--extra-vars", "harden_serial=100%"))
-    smallest = min(taken)
-    each = {f"{size} nodes": [run.seconds / size for run in runs] for size, runs in taken.items()}
-    base = statistics.median(run.megabytes for run in taken[smallest])
-    more = {}
-    for (name, times), (size, runs) in zip(each.items(), taken.items(), strict=True):
-        megabytes = statistics.median(run.megabytes for run in runs)
-        share = f", {(megabytes - base) / (size - smallest):.2f} MB for each further one" if size > smallest else ""
-        more[name] = (
-            f"{statistics.median(times):.1f} s a node; the controller's largest process {megabytes:.0f} MB{share}"
-        )
-    found = ratios(each, f"{smallest} nodes", more)
-    table("Seconds a node, beside those of the smallest cluster", found)
-    draw("growth", "Seconds a node, by the number of nodes", found)
+        plays.harden()
+        taken = measure(plays, arguments.rounds, arguments.sizes, lambda size: plays.limit(names[:size]))
+    show("growth", "Seconds a node, beside those of the smallest cluster", taken)
     return 0
 
 

@@ -35,11 +35,11 @@ PING = """
 VARIABLES = {
     "xend_relocation_scenario": "isolated_management",
     "xend_relocation_interface": "management0",
-    # A node needs a peer; this one is nobody, and the same for clusters of any size.
-    "xend_relocation_peers": ["{{ lab_networks.management.ipv4.rpartition('.')[0] }}.99"],
     "dom0_users_allowed": ["root"],
     "dom0_firewall_management_sources": ["{{ lab_networks.management.ipv4 }}"],
 }
+# A node needs a peer; this one is nobody, and the same for clusters of any size.
+NOBODY = {"xend_relocation_peers": ["{{ lab_networks.management.ipv4.rpartition('.')[0] }}.99"]}
 
 
 class Failed(Exception):
@@ -61,7 +61,7 @@ class Plays:
         self.name = name
         self.folder = ROOT / ".lab" / name
         self.forks = 20
-        self.variables = VARIABLES
+        self.variables = {**VARIABLES, **NOBODY}
 
     @contextlib.contextmanager
     def started(self) -> Iterator[None]:
@@ -107,6 +107,10 @@ class Plays:
 
     def ping(self) -> Run:
         return self.play(self.written("ping", PING))
+
+    def harden(self) -> Run:
+        """Harden the whole cluster at once."""
+        return self.play("xensec.hardening.harden", "--extra-vars", "harden_serial=100%")
 
     def play(self, playbook: str, *options: str) -> Run:
         command = [
