@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
+from ansible.module_utils.common.yaml import yaml_load
 
 SEVERITIES = ("critical", "high", "medium", "low")
 REQUIRED = ("id", "title", "why", "source", "severity", "expression", "expected", "remedy")
@@ -88,7 +88,7 @@ def catalogue(site: object) -> list[dict[str, Any]]:
 @functools.cache
 def builtin() -> list[dict[str, Any]]:
     """Return the controls of the collection, which are those of this module's file controls.yml."""
-    return put_together([], yaml.safe_load(Path(__file__).with_suffix(".yml").read_text()), "the catalogue")
+    return put_together([], yaml_load(Path(__file__).with_suffix(".yml").read_text()), "the catalogue")
 
 
 def put_together(known: Sequence[dict[str, Any]], controls: Sequence[object], where: str) -> list[dict[str, Any]]:
