@@ -262,6 +262,17 @@ def stop_bus_services(found, names):
 # --- systemd --------------------------------------------------------------------------------------------------
 
 
+def unit_files(folders):
+    """Return the names of the unit files in these folders; systemd takes no others for them (unit_file_get_list)."""
+    return set(
+        name
+        for folder in folders
+        if os.path.isdir(folder)
+        for name in os.listdir(folder)
+        if units.NAME.match(name) and not os.path.isdir(os.path.join(folder, name))
+    )
+
+
 class Systemd(Init):
     masks = True
     timers = True
@@ -277,23 +288,26 @@ class Systemd(Init):
 
     def read(self):
         self.problems = []
-        listed = self.ask("list-unit-files", "--no-legend", "--no-pager", "--full", "--all")
-        self.unit_files = units.parse_unit_files(listed)
+        # Of every file that it lists systemd looks for the links, which takes longer than all else; what can be shown says
+        # so by itself.
+        listed = self.ask("list-unit-files", "--no-legend", "--no-pager", "--full", "--all", "--", "*@.*")
+        templates = units.parse_unit_files(listed)
+        folders = units.parse_folders(self.ask("show", "--no-pager", "--property=UnitPath"))
         shown = units.KINDS + (".target", ".mount", ".automount", ".swap")
-        names = [name for name in sorted(self.unit_files) if name.endswith(shown) and "@." not in name]
+        names = [name for name in sorted(unit_files(folders)) if name.endswith(shown) and "@." not in name]
         # The pattern means what is loaded; the names, what is only installed.
         asked = ["show", "--no-pager", "--property=" + ",".join(units.PROPERTIES), "--", "*"] + names
         blocks = units.parse_show(self.ask(*asked))
         told = set(name for block in blocks for name in block.get("Names", "").split() + [block["Id"]])
         missing = [name for name in names if name not in told]
-        if missing or not names:
+        if missing or not names or not templates:
             # To decide on half of the units is to pull things from under the other half.
             self.module.fail_json(
                 msg="systemctl did not tell of every unit (%s), so nothing was decided: see whether systemd answers on "
                 "this host, and run this again" % ("; ".join(self.problems) or ", ".join(missing[:5]) or "none at all")
             )
         self.problems = []
-        found = units.build_units(self.unit_files, blocks, DROPIN) + self.read_bus(True)
+        found = units.build_units(templates, blocks, DROPIN) + self.read_bus(True)
         for unit in found:
             if unit.source.startswith(INIT_FOLDER) and unit.state == "generated":
                 script = os.path.basename(unit.source)

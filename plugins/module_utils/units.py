@@ -17,6 +17,8 @@ import re
 
 # What this decides on. Mounts, targets, slices, scopes and devices are left alone, but what they need stays.
 KINDS = (".service", ".socket", ".timer", ".path", ".dbus")
+# What systemd takes for a unit's name (unit_name_is_valid), those of hidden files left out.
+NAME = re.compile(r"[A-Za-z0-9_:\\-][A-Za-z0-9_:.\\@-]*\.[a-z]+$")
 NETWORK_TARGETS = {"network-pre.target", "network.target", "network-online.target"}
 BOOT_TARGETS = {
     "sysinit.target",
@@ -295,6 +297,11 @@ def parse_unit_files(text):
     return found
 
 
+def parse_folders(text):
+    """Return the folders that systemd takes unit files from, of C(systemctl show)."""
+    return [word for line in text.splitlines() if line.startswith("UnitPath=") for word in line[9:].split()]
+
+
 def parse_show(text):
     """Return a list of {property: value} from C(systemctl show) of many units."""
     blocks, block = [], {}
@@ -314,7 +321,9 @@ def parse_show(text):
 
 
 def build_units(files, blocks, own_dropin=""):
-    """Return the units from what list-unit-files and show said, each once, however many names it was asked by.
+    """Return the units from what show said, each once, however many names it was asked by, and the templates.
+
+    :arg files: the state of each file, of which those of templates are needed.
 
     A unit that was there when its name was read and is gone now is none; one that still runs without its file is.
     """

@@ -32,6 +32,11 @@ class Host(object):
         self.proc = folder.mkdir("proc")
         self.proc.mkdir("net")
         self.etc = folder.mkdir("etc")
+        self.lib = folder.mkdir("lib")
+        # What systemd takes for no unit.
+        for name in (".hidden.service", ".#mail.service", "mail.service~", "mail.service.dpkg-old", "one two.service"):
+            self.lib.ensure(name)
+        self.lib.mkdir("folder.service")
         self.units = {}
         self.commands = []
         self.refuses = ()
@@ -60,20 +65,31 @@ class Host(object):
                 line = "0: 00000000:%04X 00000000:0000 0A 0:0 0:0 0 0 0 %d 1\n"
                 stream.write(line % (port, pid * 10))
 
+    def tell_files(self, words):
+        """What systemctl says of the files of units, and where it has them from."""
+        if words[0] == "show":
+            for name in self.units:
+                self.lib.ensure(name)
+            return 0, "UnitPath=%s %s/missing %s\n" % (self.etc.join("system"), self.folder, self.lib), ""
+        if self.broken:
+            self.broken -= 1
+            return 1, "", "Failed to list unit files: Connection timed out"
+        assert words[-2:] == ["--", "*@.*"]
+        found = ["getty@.service enabled"] + [name + " static" for name in sorted(self.units) if "@." in name]
+        return 0, "\n".join(found), ""
+
     def run_command(self, module, command, **more):
         program, words = os.path.basename(command[0]), command[1:]
         if program == "dpkg-query":
             return 0, "lab-package: %s\n" % command[-1], ""
         assert program == "systemctl"
         action = words[0]
-        if action == "list-unit-files":
-            if self.broken:
-                self.broken -= 1
-                return 1, "", "Failed to list unit files: Connection timed out"
-            return 0, "".join("%s %s\n" % (name, self.units[name]["UnitFileState"]) for name in sorted(self.units)), ""
+        if action == "list-unit-files" or words[-1] == "--property=UnitPath":
+            return self.tell_files(words)
         if action == "show":
             asked = words[words.index("--") + 1 :]
             assert asked[0] == "*"
+            assert set(asked[1:]) <= set(self.units)
             for name in self.units:
                 dropin = self.etc.join("system", name + ".d", "xensec-services.conf")
                 self.units[name]["DropInPaths"] = str(dropin) if dropin.check() else ""
