@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from ansible_collections.xensec.hardening.plugins.plugin_utils.hosts import looked_up
 from ansible_collections.xensec.hardening.plugins.plugin_utils.reachability import paths
 
 SCHEMA_VERSION = 1
@@ -66,6 +67,7 @@ def audit_report(
     version: str = "",
 ) -> dict[str, Any]:
     """Put together the report; see the filter of the same name for what goes in and comes out."""
+    hostvars = looked_up(hostvars)
     groups = {"node": set(nodes), "gateway": set(gateways), "probe": set(probes)}
     names = list(dict.fromkeys([*nodes, *gateways, *probes, *hosts]))
     # A site may ask more of one host than of others; the catalogue is that of the host that happened to write the report.

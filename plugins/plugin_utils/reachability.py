@@ -11,11 +11,15 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+from ansible_collections.xensec.hardening.plugins.plugin_utils.controls import plain
+from ansible_collections.xensec.hardening.plugins.plugin_utils.hosts import looked_up
+
 
 def relocation_targets(
-    hostvars: Mapping[str, Mapping[str, Any]], nodes: Sequence[str], source: str
+    hostvars: Mapping[str, Mapping[str, Any]], nodes: Sequence[str], source: str = ""
 ) -> list[dict[str, Any]]:
     """Every relocation port on every address of every node but the source itself, as port_probe takes them."""
+    hostvars = looked_up(hostvars)
     targets = []
     for node in nodes:
         variables = hostvars[node]
@@ -48,23 +52,27 @@ def admitted_sources(sources: tuple[str, ...]) -> tuple[frozenset[Any], tuple[An
 def paths(hostvars: Mapping[str, Mapping[str, Any]], sources: Sequence[str]) -> list[dict[str, Any]]:
     """Each path that was tried, what came of it, and what the plan of the node has it be."""
     found = []
+    # Of two hundred nodes there are a quarter of a million paths, and a template's evaluation behind each look at a fact.
+    plans: dict[str, dict[str, Any]] = {}
     for source in sources:
         probe = hostvars[source].get("dom0_audit_probe") or {}
         for result in probe.get("results", []):
-            plan = hostvars[result["name"]]["xend_relocation_plan"]
+            node, address, port, state, own = (result[key] for key in ("name", "address", "port", "state", "source"))
+            if node not in plans:
+                plan = hostvars[node]["xend_relocation_plan"]
+                plans[node] = {key: plain(plan[key]) for key in ("address", "ports", "sources", "peers")}
             # A peer without a route has no address that it tried from, and should have got through all the same.
-            address = result["source"] or plan["peers"].get(source, "")
-            admitted = is_admitted(plan, address, result["address"], result["port"])
+            admitted = is_admitted(plans[node], own or plans[node]["peers"].get(source, ""), address, port)
             found.append(
                 {
                     "source": source,
-                    "source_address": result["source"],
-                    "node": result["name"],
-                    "address": result["address"],
-                    "port": result["port"],
-                    "state": result["state"],
+                    "source_address": own,
+                    "node": node,
+                    "address": address,
+                    "port": port,
+                    "state": state,
                     "expected": "open" if admitted else "refused",
-                    "as_planned": admitted == (result["state"] == "open"),
+                    "as_planned": admitted == (state == "open"),
                 }
             )
     return found
@@ -74,6 +82,7 @@ def reachability(
     hostvars: Mapping[str, Mapping[str, Any]], sources: Sequence[str], nodes: Sequence[str]
 ) -> dict[str, Any]:
     """Compare what each machine reached with what the nodes' plans admit."""
+    hostvars = looked_up(hostvars)
     cells: dict[tuple[str, str], Counter[str]] = {}
     surprises: list[str] = []
     tally: Counter[str] = Counter()

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.xensec.hardening.plugins.plugin_utils.hosts import looked_up
 from ansible_collections.xensec.hardening.plugins.plugin_utils.networks import parse_address
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ def exchange(
 
     They can once every peer lets the new one in, and knows the node by the new one.
     """
+    hostvars = looked_up(hostvars)
     own = latest(host, hostvars, read)
     nodes = {peer: latest(peer, hostvars, read) for peer in plan["peers"]}
     called = {peer: names(peer, address, hostvars) for peer, address in plan["peers"].items()}

@@ -1,0 +1,43 @@
+# Copyright (c) 2026 xensec.hardening maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The variables of all hosts, for filters that look at many of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+
+class LookedUp(Mapping[str, Any]):
+    """A mapping whose values are looked up once.
+
+    For C(hostvars[host][variable]) Ansible puts together all variables of that host, and templates the one. In a cluster of
+    a hundred nodes, each of which looks at all others, that is most of what a filter takes.
+    """
+
+    def __init__(self, mapping: Mapping[str, Any], depth: int = 1) -> None:
+        self._mapping = mapping
+        self._depth = depth
+        self._found: dict[str, Any] = {}
+
+    def __getitem__(self, key: str) -> Any:
+        if key not in self._found:
+            value = self._mapping[key]
+            deeper = self._depth > 1 and isinstance(value, Mapping)
+            self._found[key] = LookedUp(value, self._depth - 1) if deeper else value
+        return self._found[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._found or key in self._mapping
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._mapping)
+
+    def __len__(self) -> int:
+        return len(self._mapping)
+
+
+def looked_up(hostvars: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:
+    """Return the hosts' variables, of which each is looked up once."""
+    return LookedUp(hostvars, depth=2)
