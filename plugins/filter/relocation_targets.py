@@ -10,7 +10,7 @@ short_description: List the relocation ports of a cluster to try from one machin
 version_added: "0.1.0"
 author: xensec.hardening maintainers (@xensec)
 description:
-  - Lists every relocation port on every address of every planned node, the source itself left out, in the form that
+  - Lists every relocation port on every address of every planned node, but the source itself, in the form that
     M(xensec.hardening.port_probe) takes.
 options:
   _input:
@@ -25,9 +25,9 @@ options:
     elements: str
     required: true
   source:
-    description: The name of the machine to try from.
+    description: The name of the machine to try from, which is left out.
     type: str
-    required: true
+    default: ""
 """
 
 EXAMPLES = r"""
