@@ -25,7 +25,7 @@ def test_each_host_and_each_of_its_variables_is_looked_up_once() -> None:
     own = Counted({"plan": {"ports": [8002]}, "other": None})
     hosts = Counted({"xen1": own})
     found = looked_up(hosts)
-    for _ in range(3):
+    for _round in range(3):
         assert found["xen1"]["plan"] == {"ports": [8002]}
         assert found["xen1"].get("other") is None
         assert "plan" in found["xen1"]
