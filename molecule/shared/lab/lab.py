@@ -165,6 +165,8 @@ class Lab:
     cluster = "cluster.yml"
     # No connection is shared: a lock-out has to show at the next task.
     ssh_options = "-o ControlMaster=no"
+    # What else every connection to a machine is to have.
+    ssh_lines: tuple[str, ...] = ()
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -397,6 +399,7 @@ class Lab:
             "  LogLevel ERROR",
             # Each command has a connection of its own, and the usual way to agree on keys costs six times as much.
             "  KexAlgorithms curve25519-sha256",
+            *(f"  {line}" for line in self.ssh_lines),
             "",
         ]
         (self.folder / "ssh_config").write_text("\n".join(ssh))

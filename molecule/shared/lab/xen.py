@@ -126,6 +126,9 @@ class XenLab(lab.Lab):
     # A new connection takes an emulated machine seconds. A lock-out shows over those of the tests, and of the roles' own
     # proofs, which are new ones.
     ssh_options = "-o ControlMaster=auto -o ControlPersist=300"
+    # An emulated machine that has nothing to do can miss its timer, and sleeps until a packet wakes it; ten minutes of
+    # silence are a slow machine's.
+    ssh_lines = ("ServerAliveInterval 5", "ServerAliveCountMax 120")
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
