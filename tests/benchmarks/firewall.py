@@ -216,9 +216,9 @@ def main() -> int:
         )
         assert listener.stdout and listener.stdout.readline() == "ready\n"
         for name, heading, variants, program in (
-            ("dom0", "New connections to Dom0", doors, CONNECT),
-            ("perimeter", "New connections through the perimeter", fronts, CONNECT),
-            ("throughput", "Bytes through a connection that is there", through, SEND),
+            ("dom0", "New connections per second to Dom0", doors, CONNECT),
+            ("perimeter", "New connections per second through the perimeter", fronts, CONNECT),
+            ("throughput", "Bytes per second through a connection that is there", through, SEND),
         ):
             draw(name, heading, compare(heading, variants, program, arguments.rounds, arguments.seconds))
     finally:

@@ -3,6 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the controller takes for clusters of 10, 30 and 100 nodes that are as they should be, beside the smallest of them.
 
+Runs of harden first, then of audit, on the same sizes.
+
 The answers of a real node are recorded, and every simulated node gives them at once, with addresses of its own: so there
 is no ssh, no network and no node in the figures, but all that Ansible and this collection do on the controller. Every node
 is a peer of all others, and every relocation port is asked for by every node.
@@ -18,7 +20,7 @@ from typing import Any
 
 import yaml
 from connection import replay
-from labplay import VARIABLES, Plays
+from labplay import VARIABLES, Plays, Run
 from sizes import asked, measure, show
 
 CONNECTIONS = Path(replay.__file__).parent
@@ -66,12 +68,23 @@ def main() -> int:
     plays = Plays("bench")
     plays.variables = VARIABLES
     folder = plays.folder / "recorded"
+
+    def harden(size: int) -> Run:
+        simulate(plays, size)
+        return plays.harden()
+
+    def audit(size: int) -> Run:
+        simulate(plays, size)
+        return plays.play("xensec.hardening.audit")
+
     with plays.started():
         record(plays, folder)
         os.environ["XENSEC_BENCH_RECORDED"] = str(folder)
         os.environ["ANSIBLE_CONNECTION_PLUGINS"] = str(CONNECTIONS)
-        taken = measure(plays, arguments.rounds, arguments.sizes, lambda size: simulate(plays, size))
-    show("simulated", "The controller's seconds a node, beside those of the smallest cluster", taken)
+        for run in (harden, audit):
+            taken = measure(arguments.rounds, arguments.sizes, run)
+            heading = f"The controller's seconds a node for {run.__name__}, beside those of the smallest cluster"
+            show(f"simulated-{run.__name__}", heading, taken)
     return 0
 
 

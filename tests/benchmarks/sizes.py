@@ -1,7 +1,7 @@
 # Copyright (c) 2026 xensec.hardening maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a run of harden takes for each node of clusters of several sizes, in turn, beside the run on the smallest of them."""
+"""What a run takes for each node of clusters of several sizes, in turn, beside the run on the smallest of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from figures import draw, ratios, table
-from labplay import Plays, Run
+from labplay import Run
 
 
 def asked(description: str | None, rounds: int, sizes: Sequence[int]) -> argparse.Namespace:
@@ -22,17 +22,16 @@ def asked(description: str | None, rounds: int, sizes: Sequence[int]) -> argpars
     return parser.parse_args()
 
 
-def measure(plays: Plays, rounds: int, sizes: Sequence[int], have: Callable[[int], None]) -> dict[int, list[Run]]:
+def measure(rounds: int, sizes: Sequence[int], run: Callable[[int], Run]) -> dict[int, list[Run]]:
     """The runs on each size.
 
-    :param have: makes the inventory of so many nodes.
+    :param run: makes one on so many nodes.
     """
     taken: dict[int, list[Run]] = {size: [] for size in sizes}
     for number in range(rounds):
         for size in taken:
             print(f"bench: round {number + 1} of {rounds}, nodes: {size}", file=sys.stderr, flush=True)
-            have(size)
-            taken[size].append(plays.harden())
+            taken[size].append(run(size))
     return taken
 
 
