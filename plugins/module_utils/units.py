@@ -323,17 +323,17 @@ def parse_show(text):
 def build_units(files, blocks, own_dropin=""):
     """Return the units from what show said, each once, however many names it was asked by, and the templates.
 
-    :arg files: the state of each file, of which those of templates are needed.
+    :arg files: {name: state} of unit files, of which the templates are taken: they cannot be shown.
 
     A unit that was there when its name was read and is gone now is none; one that still runs without its file is.
     """
     found = {}
     for block in blocks:
-        unit = build_unit(block, files, own_dropin)
+        unit = build_unit(block, own_dropin)
         if unit and unit.name not in found:
             found[unit.name] = unit
     for name in sorted(files):
-        # Templates cannot be shown; nothing of them runs but their instances.
+        # Nothing of a template runs but its instances.
         if "@." in name and name not in found:
             found[name] = Unit(name, state=files[name])
     accepting = set(stem(block["Id"]) for block in blocks if block.get("Accept") == "yes")
@@ -343,12 +343,12 @@ def build_units(files, blocks, own_dropin=""):
     return [found[name] for name in sorted(found)]
 
 
-def build_unit(block, files, own_dropin):
+def build_unit(block, own_dropin):
     def words(*keys):
         return [word for key in keys for word in block.get(key, "").split()]
 
     active = block.get("ActiveState") in ACTIVE
-    state = block.get("UnitFileState") or files.get(block["Id"], "")
+    state = block.get("UnitFileState", "")
     if block.get("LoadState") == "not-found" and not active:
         return None
     if block.get("LoadState") == "masked" and not state.startswith("masked"):

@@ -97,7 +97,7 @@ def test_units_that_vanish_while_being_read_are_none():
 
 
 def test_a_unit_asked_for_by_several_names_is_one():
-    text = "Id=a.service\nNames=a.service b.service\nLoadState=loaded\n\n" * 2
+    text = "Id=a.service\nNames=a.service b.service\nLoadState=loaded\nUnitFileState=enabled\n\n" * 2
     (unit,) = units.build_units({"a.service": "enabled", "b.service": "alias"}, units.parse_show(text))
     assert (unit.names, unit.state) == (["a.service", "b.service"], "enabled")
 
