@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 
-from labplay import Plays, Run
+from labplay import Plays
 from sizes import asked, measure, show
 
 
@@ -19,14 +19,10 @@ def main() -> int:
     arguments = asked(__doc__, 3, [1, 3, 10, 30])
     plays = Plays("growth")
     names = [f"node{number}" for number in range(1, max(arguments.sizes) + 1)]
-
-    def harden(size: int) -> Run:
-        plays.limit(names[:size])
-        return plays.harden()
-
     with plays.started():
-        harden(len(names))
-        taken = measure(arguments.rounds, arguments.sizes, harden)
+        plays.limit(names)
+        plays.harden()
+        taken = measure(arguments, lambda size: plays.limit(names[:size]), plays.harden)
     show("growth", "Seconds a node, beside those of the smallest cluster", taken)
     return 0
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import yaml
 from connection import replay
-from labplay import VARIABLES, Plays, Run
+from labplay import VARIABLES, Plays
 from sizes import asked, measure, show
 
 CONNECTIONS = Path(replay.__file__).parent
@@ -68,23 +68,15 @@ def main() -> int:
     plays = Plays("bench")
     plays.variables = VARIABLES
     folder = plays.folder / "recorded"
-
-    def harden(size: int) -> Run:
-        simulate(plays, size)
-        return plays.harden()
-
-    def audit(size: int) -> Run:
-        simulate(plays, size)
-        return plays.play("xensec.hardening.audit")
-
+    runs = {"harden": plays.harden, "audit": lambda: plays.play("xensec.hardening.audit")}
     with plays.started():
         record(plays, folder)
         os.environ["XENSEC_BENCH_RECORDED"] = str(folder)
         os.environ["ANSIBLE_CONNECTION_PLUGINS"] = str(CONNECTIONS)
-        for run in (harden, audit):
-            taken = measure(arguments.rounds, arguments.sizes, run)
-            heading = f"The controller's seconds a node for {run.__name__}, beside those of the smallest cluster"
-            show(f"simulated-{run.__name__}", heading, taken)
+        for name, run in runs.items():
+            taken = measure(arguments, lambda size: simulate(plays, size), run)
+            heading = f"The controller's seconds a node for {name}, beside those of the smallest cluster"
+            show(f"simulated-{name}", heading, taken)
     return 0
 
 

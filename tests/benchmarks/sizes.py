@@ -22,16 +22,19 @@ def asked(description: str | None, rounds: int, sizes: Sequence[int]) -> argpars
     return parser.parse_args()
 
 
-def measure(rounds: int, sizes: Sequence[int], run: Callable[[int], Run]) -> dict[int, list[Run]]:
+def measure(arguments: argparse.Namespace, have: Callable[[int], None], run: Callable[[], Run]) -> dict[int, list[Run]]:
     """The runs on each size.
 
-    :param run: makes one on so many nodes.
+    :param arguments: what was asked.
+    :param have: makes the inventory of so many nodes.
     """
+    rounds, sizes = arguments.rounds, arguments.sizes
     taken: dict[int, list[Run]] = {size: [] for size in sizes}
     for number in range(rounds):
         for size in taken:
             print(f"bench: round {number + 1} of {rounds}, nodes: {size}", file=sys.stderr, flush=True)
-            taken[size].append(run(size))
+            have(size)
+            taken[size].append(run())
     return taken
 
 
