@@ -34,6 +34,12 @@ options:
     type: list
     elements: dict
     default: []
+  nodes:
+    description: >-
+      What P(xensec.hardening.relocation_nodes#filter) returned when the run planned. Of the peers in it that have keys of
+      the plan's generation alone, C(hostvars) are not looked at. Leave it out to tell which keys can go.
+    type: dict
+    default: {}
 """
 
 EXAMPLES = r"""
@@ -63,9 +69,10 @@ def relocation_keys(
     host: str,
     plan: Mapping[str, Any],
     read: Sequence[Mapping[str, Any]] = (),
+    nodes: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     peers = {result["xend_relocation_peer"]: result for result in read}
-    return keys.exchange(hostvars, host, plan, peers)
+    return keys.exchange(hostvars, host, plan, peers, nodes)
 
 
 class FilterModule:

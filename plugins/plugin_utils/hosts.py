@@ -16,10 +16,10 @@ class LookedUp(Mapping[str, Any]):
     a hundred nodes, each of which looks at all others, that is most of what a filter takes.
     """
 
-    def __init__(self, mapping: Mapping[str, Any], depth: int = 1) -> None:
+    def __init__(self, mapping: Mapping[str, Any], depth: int = 1, found: Mapping[str, Any] | None = None) -> None:
         self._mapping = mapping
         self._depth = depth
-        self._found: dict[str, Any] = {}
+        self._found: dict[str, Any] = dict(found or {})
 
     def __getitem__(self, key: str) -> Any:
         if key not in self._found:
@@ -38,6 +38,11 @@ class LookedUp(Mapping[str, Any]):
         return len(self._mapping)
 
 
-def looked_up(hostvars: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:
-    """Return the hosts' variables, of which each is looked up once."""
-    return LookedUp(hostvars, depth=2)
+def looked_up(
+    hostvars: Mapping[str, Mapping[str, Any]], found: Mapping[str, Mapping[str, Any]] | None = None
+) -> Mapping[str, Mapping[str, Any]]:
+    """Return the hosts' variables, of which each is looked up once.
+
+    :arg found: hosts whose variables have been looked up before, all those that will be asked for.
+    """
+    return LookedUp(hostvars, 2, found)

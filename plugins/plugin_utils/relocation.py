@@ -15,7 +15,6 @@ from typing import Any
 
 from ansible_collections.xensec.hardening.plugins.plugin_utils import relocation_keys, relocation_xend
 from ansible_collections.xensec.hardening.plugins.plugin_utils.firewall import registration
-from ansible_collections.xensec.hardening.plugins.plugin_utils.hosts import looked_up
 from ansible_collections.xensec.hardening.plugins.plugin_utils.networks import parse_address
 from ansible_collections.xensec.hardening.plugins.plugin_utils.platforms import check_platform
 from ansible_collections.xensec.hardening.plugins.plugin_utils.relocation_settings import Settings
@@ -183,7 +182,6 @@ def relocation_plan(
 ) -> dict[str, Any]:
     """Plan the relocation service of one node; see the filter of the same name for what goes in and comes out."""
     check_platform("xend_relocation", raw, facts)
-    hostvars = looked_up(hostvars)
     settings = Settings.check(raw)
     toolstack = choose_toolstack(name, settings.toolstack, facts["toolstack"])
     plan: dict[str, Any] = {

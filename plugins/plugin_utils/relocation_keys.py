@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.xensec.hardening.plugins.plugin_utils.hosts import looked_up
@@ -18,6 +18,21 @@ if TYPE_CHECKING:
 
 # Where a run has registered what a node's keys are, the latest first.
 REGISTERED = ("xend_relocation_settled", "xend_relocation_retired", "xend_relocation_served", "xend_relocation_keys")
+# What plans look at of their peers: in the inventory, and in what a peer has said.
+OF_INVENTORY = ("ansible_host", "xend_relocation_address", "xend_relocation_interface")
+READ = ("interfaces", "relocation", "root_keys")
+
+
+def nodes_read(hostvars: Mapping[str, Mapping[str, Any]], hosts: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """What plans look at of those of the hosts that have been read."""
+    found = {}
+    for host in hosts:
+        variables = hostvars[host]
+        info = variables.get("xend_relocation_info") or {}
+        if "interfaces" in info:
+            found[host] = {name: variables[name] for name in OF_INVENTORY if name in variables}
+            found[host]["xend_relocation_info"] = {name: info[name] for name in READ if name in info}
+    return found
 
 
 def service(settings: Settings, plan: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -101,18 +116,31 @@ def names(peer: str, address: str, hostvars: Mapping[str, Mapping[str, Any]]) ->
 
 
 def exchange(
-    hostvars: Mapping[str, Mapping[str, Any]], host: str, plan: Mapping[str, Any], read: Mapping[str, Any]
+    hostvars: Mapping[str, Mapping[str, Any]],
+    host: str,
+    plan: Mapping[str, Any],
+    read: Mapping[str, Any],
+    found: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Put each peer beside its keys, and tell whether this node's old keys can go.
 
     They can once every peer lets the new one in, and knows the node by the new one.
+
+    :arg found: what nodes_read() returned when this run planned. Whether keys can go it cannot tell, as it does not say
+        what the peers have been given since.
     """
-    hostvars = looked_up(hostvars)
+    newest = str(plan["ssh"]["generation"])
+    # Any other has got keys since, or let go of some.
+    settled = {
+        name: node
+        for name, node in (found or {}).items()
+        if name != host and [*(latest(name, {name: node}, {}).get("generations") or {})] == [newest]
+    }
+    hostvars = looked_up(hostvars, settled)
     own = latest(host, hostvars, read)
     nodes = {peer: latest(peer, hostvars, read) for peer in plan["peers"]}
     called = {peer: names(peer, address, hostvars) for peer, address in plan["peers"].items()}
     tally = Counter(name for found in called.values() for name in found)
-    newest = str(plan["ssh"]["generation"])
     keys = (own.get("generations") or {}).get(newest)
     known = [
         keys is not None and keys["client"] in node.get("accepts", []) and keys["host"] in node.get("pins", [])

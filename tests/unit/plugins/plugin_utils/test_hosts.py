@@ -33,6 +33,13 @@ def test_each_host_and_each_of_its_variables_is_looked_up_once() -> None:
     assert own.looks == {"plan": 1, "other": 1}
 
 
+def test_what_was_looked_up_before_is_not_looked_up() -> None:
+    hosts = Counted({"xen1": {"plan": "new"}, "xen2": {"plan": "other"}})
+    found = looked_up(hosts, {"xen1": {"plan": "old"}})
+    assert (found["xen1"]["plan"], found["xen2"]["plan"]) == ("old", "other")
+    assert hosts.looks == {"xen2": 1}
+
+
 def test_what_is_not_there_is_not() -> None:
     found = looked_up({"xen1": {}})
     assert "xen2" not in found

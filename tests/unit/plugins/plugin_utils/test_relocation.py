@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleFilterError
+from ansible_collections.xensec.hardening.plugins.filter.relocation_nodes import relocation_nodes
 from ansible_collections.xensec.hardening.plugins.filter.relocation_plan import FilterModule
 from hypothesis import given
 from hypothesis import strategies as st
@@ -92,10 +93,13 @@ class Cluster:
 
     def plan(self, host: str = "node1", facts: dict[str, Any] | None = None, **settings: Any) -> Plan:
         before = copy.deepcopy(self.hostvars)
-        found: Plan = relocation_plan(
-            {**SETTINGS, **settings}, host, facts or self.facts(host), self.hostvars, self.read
-        )
+        given = {**SETTINGS, **settings}, host, facts or self.facts(host)
+        found: Plan = relocation_plan(*given, self.hostvars, self.read)
         assert self.hostvars == before
+        # What has been looked up before says the same, and is all that is looked at.
+        nodes = relocation_nodes(self.hostvars, list(self.hostvars))
+        unread = {name: {} if name in nodes else variables for name, variables in self.hostvars.items()}
+        assert relocation_plan(*given, unread, self.read, nodes) == found
         return found
 
 

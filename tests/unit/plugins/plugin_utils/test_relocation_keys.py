@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.xensec.hardening.plugins.filter.relocation_keys import FilterModule
+from ansible_collections.xensec.hardening.plugins.filter.relocation_nodes import relocation_nodes
 
 relocation_keys = FilterModule().filters()["relocation_keys"]
 NODES = {"node1": "192.0.2.11", "node2": "192.0.2.12", "node3.example": "192.0.2.13"}
@@ -23,13 +24,16 @@ class Cluster:
         self.nodes: dict[str, dict[str, Any]] = {name: {"generations": {}, "accepts": [], "pins": []} for name in NODES}
         self.generation = generation
         self.read: list[dict[str, Any]] = []
+        self.planned: dict[str, Any] = {}
 
     def plan(self, host: str) -> dict[str, Any]:
         peers = {name: address for name, address in NODES.items() if name != host}
         return {"peers": peers, "ssh": {"generation": self.generation}}
 
-    def exchange(self, host: str) -> dict[str, Any]:
-        found: dict[str, Any] = relocation_keys(self.hostvars, host, self.plan(host), self.read)
+    def exchange(self, host: str, planned: bool = False) -> dict[str, Any]:
+        """As the role does it: what was known when the run planned serves peers, and never tells which keys can go."""
+        nodes = self.planned if planned else {}
+        found: dict[str, Any] = relocation_keys(self.hostvars, host, self.plan(host), self.read, nodes)
         return found
 
     def register(self, host: str, variable: str) -> None:
@@ -41,7 +45,7 @@ class Cluster:
         self.register(host, variable)
 
     def serve(self, host: str, variable: str = "xend_relocation_served") -> None:
-        peers = self.exchange(host)["peers"]
+        peers = self.exchange(host, planned=variable == "xend_relocation_served")["peers"]
         self.nodes[host]["accepts"] = [key for peer in peers for key in peer["keys"]]
         self.nodes[host]["pins"] = [key for peer in peers for key in peer["host_keys"]]
         self.register(host, variable)
@@ -53,6 +57,14 @@ class Cluster:
             self.nodes[host]["generations"] = {str(self.generation): generations[str(self.generation)]}
             self.serve(host, "xend_relocation_retired")
         return due
+
+    def new_run(self) -> None:
+        """Forget all but what is read at its start."""
+        self.hostvars = {
+            host: {"xend_relocation_info": {"interfaces": {}, "relocation": copy.deepcopy(node)}}
+            for host, node in self.nodes.items()
+        }
+        self.planned = relocation_nodes(self.hostvars, list(NODES))
 
     def works(self) -> bool:
         """Whether every node gets in everywhere: with any of its keys, and known by the eldest of the other's."""
@@ -76,8 +88,7 @@ def cluster() -> Cluster:
     for host in NODES:
         made.serve(host)
     assert made.works()
-    # A new run: all it knows is what it reads.
-    made.hostvars = {host: {"xend_relocation_info": {"relocation": copy.deepcopy(made.nodes[host])}} for host in NODES}
+    made.new_run()
     return made
 
 
@@ -92,7 +103,7 @@ def test_a_rotation_is_over_in_one_run_and_works_all_the_time(cluster: Cluster) 
         # Before the last node knows the new keys, nobody gives up the old ones.
         assert cluster.exchange("node1")["retire"] == (host == list(NODES)[-1])
     # What one retires the others have to forget, so all of them are told ahead of that.
-    assert all(cluster.exchange(host)["rotating"] for host in NODES)
+    assert all(cluster.exchange(host, planned=True)["rotating"] for host in NODES)
     for host in NODES:
         assert cluster.retire(host)
         assert cluster.works()
@@ -119,10 +130,32 @@ def test_a_peer_that_does_not_know_the_new_keys_keeps_the_old_ones_alive(cluster
     assert cluster.works()
 
 
+def test_a_rotation_that_was_broken_off_is_brought_to_its_end(cluster: Cluster) -> None:
+    cluster.generation = 2
+    cluster.make_keys("node1")
+    for host in ("node1", "node2"):
+        cluster.serve(host)
+    cluster.new_run()
+    for host in ("node2", "node3.example"):
+        cluster.make_keys(host)
+    for host in NODES:
+        cluster.serve(host)
+        assert cluster.works()
+    assert all(cluster.exchange(host, planned=True)["rotating"] for host in NODES)
+    assert all(cluster.retire(host) for host in NODES)
+    for host in NODES:
+        cluster.serve(host, "xend_relocation_settled")
+        assert not any(key.endswith(" 1") for key in cluster.nodes[host]["accepts"] + cluster.nodes[host]["pins"])
+    assert cluster.works()
+
+
 def test_nothing_is_due_where_nothing_changes(cluster: Cluster) -> None:
     for host in NODES:
         found = cluster.exchange(host)
         assert (found["retire"], found["stale"], found["rotating"]) == (False, False, False)
+        # And no peer has been looked at to find that out.
+        others = {name: variables if name == host else {} for name, variables in cluster.hostvars.items()}
+        assert relocation_keys(others, host, cluster.plan(host), nodes=cluster.planned) == found
 
 
 def test_a_node_that_left_is_let_in_no_more(cluster: Cluster) -> None:
