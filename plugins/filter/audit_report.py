@@ -80,12 +80,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
+from ansible.utils.unsafe_proxy import wrap_var
 from ansible_collections.xensec.hardening.plugins.plugin_utils import audit_report as utils
 
 
 def audit_report(hostvars: Mapping[str, Mapping[str, Any]], **arguments: Any) -> dict[str, Any]:
     try:
-        return utils.audit_report(hostvars, **arguments)
+        # What a host said must never be taken for a template.
+        return wrap_var(utils.audit_report(hostvars, **arguments))  # type: ignore[no-any-return]
     except (TypeError, ValueError) as error:
         raise AnsibleFilterError(f"audit_report: {error}") from error
 

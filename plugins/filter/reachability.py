@@ -45,10 +45,18 @@ _value:
   type: dict
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.xensec.hardening.plugins.plugin_utils.reachability import reachability
+from ansible.utils.unsafe_proxy import wrap_var
+from ansible_collections.xensec.hardening.plugins.plugin_utils import reachability as utils
+
+
+def reachability(
+    hostvars: Mapping[str, Mapping[str, Any]], sources: Sequence[str], nodes: Sequence[str]
+) -> dict[str, Any]:
+    # What a host said must never be taken for a template.
+    return wrap_var(utils.reachability(hostvars, sources, nodes))  # type: ignore[no-any-return]
 
 
 class FilterModule:
