@@ -58,6 +58,13 @@ options:
   source:
     description: The address of this host to connect from, of the same family as every target.
     type: str
+  as_json:
+    description:
+      - Whether to return RV(results_json) in place of RV(results).
+      - Ansible looks at each value of a list anew wherever the list is used. Where hundreds of hosts try each other that is
+        most of the time, and of the memory, that the controller takes.
+    type: bool
+    default: false
 notes:
   - Raw sockets for ICMP need root or the capability CAP_NET_RAW.
     Without them there is a warning, RV(results[].reason) is V(unknown),
@@ -92,7 +99,7 @@ EXAMPLES = r"""
 RETURN = r"""
 results:
   description: One entry per target, in the order given.
-  returned: always
+  returned: unless O(as_json)
   type: list
   elements: dict
   contains:
@@ -137,10 +144,16 @@ results:
       detail: icmp-admin-prohibited from 192.0.2.1
       source: 198.51.100.7
       milliseconds: 1.2
+results_json:
+  description: The same as JSON.
+  returned: with O(as_json)
+  type: str
+  sample: '[{"address": "192.0.2.5", "port": 8002, "name": "node1", "state": "rejected", "source": "192.0.2.1"}]'
 """
 
 import collections
 import errno
+import json
 import math
 import os
 import resource
@@ -531,9 +544,11 @@ def main():
             timeout=dict(type="float", default=2.0),
             parallel=dict(type="int", default=128),
             source=dict(type="str"),
+            as_json=dict(type="bool", default=False),
         ),
         supports_check_mode=True,
     )
+    as_json = module.params.pop("as_json")
     try:
         results, denied = probe(**module.params)
     except ValueError as error:
@@ -545,6 +560,8 @@ def main():
             "ICMP could not be read, so reasons are unknown and some rejections look unreachable: "
             "run port_probe as root (become: true) or with CAP_NET_RAW"
         )
+    if as_json:
+        module.exit_json(changed=False, results_json=json.dumps(results))
     module.exit_json(changed=False, results=results)
 
 

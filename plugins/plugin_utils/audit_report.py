@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 from ansible_collections.xensec.hardening.plugins.plugin_utils.hosts import looked_up
-from ansible_collections.xensec.hardening.plugins.plugin_utils.reachability import paths
+from ansible_collections.xensec.hardening.plugins.plugin_utils.reachability import paths, was_heard
 
 SCHEMA_VERSION = 1
 SEVERITIES = ("critical", "high", "medium", "low")
@@ -139,7 +139,7 @@ def describe_host(
 ) -> dict[str, Any]:
     """What is known of one host. What was asked and gave no answer is unreachable, whatever is known besides."""
     evaluated = variables.get("dom0_audit_results")
-    probed = "results" in (variables.get("dom0_audit_probe") or {})
+    probed = was_heard(variables)
     # A probe only tries the others; nothing is evaluated on it.
     answered = evaluated is not None or (probed and not {"node", "gateway"} & set(roles))
     info = variables.get("xend_relocation_info") or {}

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -49,14 +50,27 @@ def admitted_sources(sources: tuple[str, ...]) -> tuple[frozenset[Any], tuple[An
     return single, tuple(item for item in networks if item.prefixlen < item.max_prefixlen)
 
 
+def was_heard(variables: Mapping[str, Any]) -> bool:
+    """Whether a machine got to try the ports."""
+    return not {"results", "results_json"}.isdisjoint(variables.get("dom0_audit_probe") or {})
+
+
+def answers(variables: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """What a machine found where it tried the ports, as port_probe returned it in either form."""
+    probe = variables.get("dom0_audit_probe") or {}
+    found: Sequence[Mapping[str, Any]] = (
+        json.loads(probe["results_json"]) if "results_json" in probe else probe.get("results", [])
+    )
+    return found
+
+
 def paths(hostvars: Mapping[str, Mapping[str, Any]], sources: Sequence[str]) -> list[dict[str, Any]]:
     """Each path that was tried, what came of it, and what the plan of the node has it be."""
     found = []
     # Of two hundred nodes there are a quarter of a million paths, and a template's evaluation behind each look at a fact.
     plans: dict[str, dict[str, Any]] = {}
     for source in sources:
-        probe = hostvars[source].get("dom0_audit_probe") or {}
-        for result in probe.get("results", []):
+        for result in answers(hostvars[source]):
             node, address, port, state, own = (result[key] for key in ("name", "address", "port", "state", "source"))
             if node not in plans:
                 plan = hostvars[node]["xend_relocation_plan"]
@@ -96,7 +110,7 @@ def reachability(
                 f"{path['source']} ({path['source_address'] or 'no address'}) to {path['node']} {path['address']} "
                 f"port {path['port']}: {path['state']}, should be {path['expected']} under {scenario}"
             )
-    silent = [host for host in sources if "results" not in (hostvars[host].get("dom0_audit_probe") or {})]
+    silent = [host for host in sources if not was_heard(hostvars[host])]
     unread = [node for node in nodes if "xend_relocation_plan" not in hostvars[node]]
     return {
         "tried": tally["tried"],

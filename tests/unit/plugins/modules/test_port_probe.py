@@ -9,6 +9,7 @@ __metaclass__ = type
 import binascii
 import contextlib
 import errno
+import json
 import resource
 import socket
 import struct
@@ -325,6 +326,18 @@ def test_open(address, check):
     assert (found["state"], found["reason"]) == ("open", None)
     assert (found["address"], found["port"], found["name"]) == (address, port, None)
     assert 0 <= found["milliseconds"] < 2000
+
+
+def test_results_as_json_are_the_same():
+    holder, port = closed_port()
+    try:
+        found = run(port_probe.main, args(("127.0.0.1", port), as_json=True))
+        expected = only(run(port_probe.main, args(("127.0.0.1", port))))
+    finally:
+        holder.close()
+    assert "results" not in found
+    (result,) = json.loads(found["results_json"])
+    assert dict(result, milliseconds=0) == dict(expected, milliseconds=0)
 
 
 def test_refused():

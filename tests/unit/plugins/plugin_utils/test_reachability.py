@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -128,6 +129,17 @@ def test_a_cluster_as_planned() -> None:
         ],
         "summary": "24 relocation paths tried from 3 machines: 2 open, 22 refused, 0 not as planned",
     }
+
+
+def test_answers_may_come_as_json() -> None:
+    hosts, sources = probed(), ["node1", "node2", "outsider"]
+    result_of(hosts, "outsider", "192.0.2.1", 8002).update(state="open")
+    result_of(hosts, "node2", "2001:db8::1", 8002).update(source=None)
+    expected = reachability(hosts, sources, NODES)
+    for variables in hosts.values():
+        variables["dom0_audit_probe"] = {"results_json": json.dumps(variables["dom0_audit_probe"]["results"])}
+    assert reachability(hosts, sources, NODES) == expected
+    assert (len(expected["surprises"]), expected["unreached"]) == (1, [])
 
 
 SURPRISES = [
