@@ -63,7 +63,14 @@ def find_address(name: str, settings: Settings, interfaces: Mapping[str, Any]) -
         raise ValueError(
             f"{name} has {found} {wanted}: say which it is with xend_relocation_interface or xend_relocation_address"
         )
-    return chosen[0]
+    interface, address = chosen[0]
+    # What a node says of itself comes to be in the rules of others.
+    try:
+        return interface, str(ipaddress.IPv4Address(address))
+    except ValueError:
+        raise ValueError(
+            f"{name} says that its address on {interface} is {address!r}, which is none: see what answers there"
+        ) from None
 
 
 def contains(networks: tuple[str, ...], address: str) -> bool:

@@ -108,6 +108,14 @@ def cluster() -> Cluster:
     return Cluster()
 
 
+@pytest.mark.parametrize("toolstack", ["xend", "xl"])
+@pytest.mark.parametrize("said", ["0.0.0.0/0", "192.0.2.12 } } table inet mine {", "192.0.2.12\n", "::1", ""])
+def test_an_address_that_a_peer_makes_up_gets_into_nobodys_rules(cluster: Cluster, toolstack: str, said: str) -> None:
+    cluster.interfaces("node2")["front0"]["ipv4"] = [{"address": said, "prefix": 24}]
+    with pytest.raises(AnsibleFilterError, match="node2 says that its address on front0 is"):
+        cluster.plan(**TUNNEL, toolstack=toolstack)
+
+
 # The scenarios, whole.
 
 CHAIN = "-A XENSEC_RELOCATION "
