@@ -62,6 +62,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.xensec.hardening.plugins.plugin_utils import relocation_keys as keys
+from ansible_collections.xensec.hardening.plugins.plugin_utils.hosts import unpacked
 
 
 def relocation_keys(
@@ -69,10 +70,10 @@ def relocation_keys(
     host: str,
     plan: Mapping[str, Any],
     read: Sequence[Mapping[str, Any]] = (),
-    nodes: Mapping[str, Mapping[str, Any]] | None = None,
+    nodes: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     peers = {result["xend_relocation_peer"]: result for result in read}
-    return keys.exchange(hostvars, host, plan, peers, nodes)
+    return keys.exchange(hostvars, host, plan, peers, unpacked(nodes))
 
 
 class FilterModule:

@@ -37,12 +37,21 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: >-
-    Those variables by host, of C(xend_relocation_info) the parts interfaces, relocation and root_keys. A host that this run
-    has not read, or that gave no answer, is left out.
+  description: For the option C(nodes) of those filters.
   type: dict
+  contains:
+    hosts:
+      description: The hosts that this run has read; one that gave no answer is not among them.
+      type: list
+      elements: str
+    json:
+      description: >-
+        As JSON, as Ansible looks at each value of a dictionary anew wherever it is used, those variables of each of them; of
+        C(xend_relocation_info) the parts interfaces, relocation and root_keys.
+      type: str
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -51,9 +60,10 @@ from ansible_collections.xensec.hardening.plugins.plugin_utils import relocation
 from ansible_collections.xensec.hardening.plugins.plugin_utils.controls import plain
 
 
-def relocation_nodes(hostvars: Mapping[str, Mapping[str, Any]], hosts: Sequence[str]) -> dict[str, dict[str, Any]]:
+def relocation_nodes(hostvars: Mapping[str, Mapping[str, Any]], hosts: Sequence[str]) -> dict[str, Any]:
+    found = plain(relocation_keys.nodes_read(hostvars, hosts))
     # What a host said must never be taken for a template.
-    return wrap_var(plain(relocation_keys.nodes_read(hostvars, hosts)))  # type: ignore[no-any-return]
+    return wrap_var({"hosts": list(found), "json": json.dumps(found)})  # type: ignore[no-any-return]
 
 
 class FilterModule:

@@ -70,7 +70,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.xensec.hardening.plugins.plugin_utils import relocation
-from ansible_collections.xensec.hardening.plugins.plugin_utils.hosts import looked_up
+from ansible_collections.xensec.hardening.plugins.plugin_utils.hosts import looked_up, unpacked
 
 
 def relocation_plan(
@@ -79,11 +79,11 @@ def relocation_plan(
     facts: Mapping[str, Any],
     hostvars: Mapping[str, Mapping[str, Any]],
     read: Sequence[Mapping[str, Any]] = (),
-    nodes: Mapping[str, Mapping[str, Any]] | None = None,
+    nodes: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     try:
         peers = {result["xend_relocation_peer"]: result for result in read}
-        return relocation.relocation_plan(settings, host, facts, looked_up(hostvars, nodes), peers)
+        return relocation.relocation_plan(settings, host, facts, looked_up(hostvars, unpacked(nodes)), peers)
     except ValueError as error:
         raise AnsibleFilterError(str(error)) from error
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -46,3 +47,9 @@ def looked_up(
     :arg found: hosts whose variables have been looked up before, all those that will be asked for.
     """
     return LookedUp(hostvars, 2, found)
+
+
+def unpacked(nodes: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]:
+    """Return the variables by host of what P(xensec.hardening.relocation_nodes#filter) returned."""
+    found: dict[str, dict[str, Any]] = json.loads(nodes["json"]) if nodes else {}
+    return found

@@ -98,7 +98,7 @@ class Cluster:
         assert self.hostvars == before
         # What has been looked up before says the same, and is all that is looked at.
         nodes = relocation_nodes(self.hostvars, list(self.hostvars))
-        unread = {name: {} if name in nodes else variables for name, variables in self.hostvars.items()}
+        unread = {name: {} if name in nodes["hosts"] else variables for name, variables in self.hostvars.items()}
         assert relocation_plan(*given, unread, self.read, nodes) == found
         return found
 
