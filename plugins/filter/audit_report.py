@@ -86,10 +86,11 @@ from ansible_collections.xensec.hardening.plugins.plugin_utils import audit_repo
 
 def audit_report(hostvars: Mapping[str, Mapping[str, Any]], **arguments: Any) -> dict[str, Any]:
     try:
-        # What a host said must never be taken for a template.
-        return wrap_var(utils.audit_report(hostvars, **arguments))  # type: ignore[no-any-return]
+        report = utils.audit_report(hostvars, **arguments)
     except (TypeError, ValueError) as error:
         raise AnsibleFilterError(f"audit_report: {error}") from error
+    # What a host said must never be taken for a template.
+    return wrap_var(report)  # type: ignore[no-any-return]
 
 
 class FilterModule:
