@@ -8,15 +8,15 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from ansible.plugins.action import ActionBase
 from ansible_collections.xensec.hardening.plugins.plugin_utils.preload import preload
-from ansible_collections.xensec.hardening.plugins.plugin_utils.reading import DEFAULT, recall
+from ansible_collections.xensec.hardening.plugins.plugin_utils.reading import DEFAULT, misfits, recall
+from ansible_collections.xensec.hardening.plugins.plugin_utils.results import ResultsAction
 
 # Ansible imports this before it forks the process for the first of a run's tasks.
 preload()
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
+class ActionModule(ResultsAction):
     """Returns what is known, or runs the module."""
 
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -31,5 +31,15 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 return found
         # The time is the controller's: hosts' clocks differ.
         started = time.time()
-        result: dict[str, Any] = self._execute_module(module_args=arguments, task_vars=task_vars)
-        return result if result.get("failed") else {**result, "read_at": started}
+        result = self._execute_module(module_args=arguments, task_vars=task_vars)
+        if result.get("failed"):
+            return result
+        # Others plan on it: what they cannot use has to end the run of this host alone.
+        wrong = misfits(result)
+        if wrong:
+            facts = ", ".join(wrong)
+            return {
+                "failed": True,
+                "msg": f"what answers here as {facts} is not made as this module makes it: look at what runs on this host",
+            }
+        return {**result, "read_at": started}

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible.plugins.action import ActionBase
 from ansible_collections.xensec.hardening.plugins.plugin_utils.planned import say
+from ansible_collections.xensec.hardening.plugins.plugin_utils.results import ResultsAction
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
+class ActionModule(ResultsAction):
     """Says the warnings, and runs the module."""
 
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
         arguments = say(dict(self._task.args), task_vars)
-        result: dict[str, Any] = self._execute_module(module_args=arguments, task_vars=task_vars)
-        return result
+        return self._execute_module(module_args=arguments, task_vars=task_vars)

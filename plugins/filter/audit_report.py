@@ -80,8 +80,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible.utils.unsafe_proxy import wrap_var
 from ansible_collections.xensec.hardening.plugins.plugin_utils import audit_report as utils
+from ansible_collections.xensec.hardening.plugins.plugin_utils.hosts import as_text
 
 
 def audit_report(hostvars: Mapping[str, Mapping[str, Any]], **arguments: Any) -> dict[str, Any]:
@@ -89,8 +89,7 @@ def audit_report(hostvars: Mapping[str, Mapping[str, Any]], **arguments: Any) ->
         report = utils.audit_report(hostvars, **arguments)
     except (TypeError, ValueError) as error:
         raise AnsibleFilterError(f"audit_report: {error}") from error
-    # What a host said must never be taken for a template.
-    return wrap_var(report)  # type: ignore[no-any-return]
+    return as_text(report)  # type: ignore[no-any-return]
 
 
 class FilterModule:

@@ -47,16 +47,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible.utils.unsafe_proxy import wrap_var
 from ansible_collections.xensec.hardening.plugins.plugin_utils.controls import summarize
+from ansible_collections.xensec.hardening.plugins.plugin_utils.hosts import as_text
 
 
 def control_summary(
     results: Sequence[Mapping[str, Any]], controls: Sequence[Mapping[str, Any]], fail_severity: str = "high"
 ) -> dict[str, Any]:
     try:
-        # What a host said must never be taken for a template.
-        return wrap_var(summarize(results, controls, fail_severity))  # type: ignore[no-any-return]
+        return as_text(summarize(results, controls, fail_severity))  # type: ignore[no-any-return]
     except ValueError as error:
         raise AnsibleFilterError(f"control_summary: {error}") from error
 

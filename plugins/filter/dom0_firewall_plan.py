@@ -48,13 +48,15 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.xensec.hardening.plugins.plugin_utils import firewall
+from ansible_collections.xensec.hardening.plugins.plugin_utils.hosts import as_text
 
 
 def dom0_firewall_plan(settings: Mapping[str, Any], host: str, facts: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        return firewall.dom0_firewall_plan(settings, host, facts)
+        plan = firewall.dom0_firewall_plan(settings, host, facts)
     except ValueError as error:
         raise AnsibleFilterError(str(error)) from error
+    return as_text(plan)  # type: ignore[no-any-return]
 
 
 class FilterModule:

@@ -49,13 +49,15 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.xensec.hardening.plugins.plugin_utils import users
+from ansible_collections.xensec.hardening.plugins.plugin_utils.hosts import as_text
 
 
 def dom0_users_plan(settings: Mapping[str, Any], host: str, facts: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        return users.plan(settings, host, facts)
+        plan = users.plan(settings, host, facts)
     except ValueError as error:
         raise AnsibleFilterError(str(error)) from error
+    return as_text(plan)  # type: ignore[no-any-return]
 
 
 class FilterModule:

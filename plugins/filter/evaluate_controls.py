@@ -66,8 +66,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible.utils.unsafe_proxy import wrap_var
 from ansible_collections.xensec.hardening.plugins.plugin_utils.controls import evaluate
+from ansible_collections.xensec.hardening.plugins.plugin_utils.hosts import as_text
 
 
 def evaluate_controls(
@@ -78,8 +78,7 @@ def evaluate_controls(
     site: Mapping[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
     try:
-        # What a host said must never be taken for a template.
-        return wrap_var(evaluate(facts, controls, waivers, today, site))  # type: ignore[no-any-return]
+        return as_text(evaluate(facts, controls, waivers, today, site))  # type: ignore[no-any-return]
     except ValueError as error:
         raise AnsibleFilterError(f"evaluate_controls: {error}") from error
 

@@ -52,13 +52,15 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.xensec.hardening.plugins.plugin_utils import perimeter
+from ansible_collections.xensec.hardening.plugins.plugin_utils.hosts import as_text
 
 
 def perimeter_firewall_plan(settings: Mapping[str, Any], host: str, facts: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        return perimeter.perimeter_firewall_plan(settings, host, facts)
+        plan = perimeter.perimeter_firewall_plan(settings, host, facts)
     except ValueError as error:
         raise AnsibleFilterError(str(error)) from error
+    return as_text(plan)  # type: ignore[no-any-return]
 
 
 class FilterModule:

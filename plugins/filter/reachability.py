@@ -48,15 +48,14 @@ _value:
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ansible.utils.unsafe_proxy import wrap_var
 from ansible_collections.xensec.hardening.plugins.plugin_utils import reachability as utils
+from ansible_collections.xensec.hardening.plugins.plugin_utils.hosts import as_text
 
 
 def reachability(
     hostvars: Mapping[str, Mapping[str, Any]], sources: Sequence[str], nodes: Sequence[str]
 ) -> dict[str, Any]:
-    # What a host said must never be taken for a template.
-    return wrap_var(utils.reachability(hostvars, sources, nodes))  # type: ignore[no-any-return]
+    return as_text(utils.reachability(hostvars, sources, nodes))  # type: ignore[no-any-return]
 
 
 class FilterModule:

@@ -62,7 +62,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.xensec.hardening.plugins.plugin_utils import relocation_keys as keys
-from ansible_collections.xensec.hardening.plugins.plugin_utils.hosts import unpacked
+from ansible_collections.xensec.hardening.plugins.plugin_utils.hosts import as_text, unpacked
 
 
 def relocation_keys(
@@ -73,7 +73,7 @@ def relocation_keys(
     nodes: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     peers = {result["xend_relocation_peer"]: result for result in read}
-    return keys.exchange(hostvars, host, plan, peers, unpacked(nodes))
+    return as_text(keys.exchange(hostvars, host, plan, peers, unpacked(nodes)))  # type: ignore[no-any-return]
 
 
 class FilterModule:

@@ -55,15 +55,14 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ansible.utils.unsafe_proxy import wrap_var
 from ansible_collections.xensec.hardening.plugins.plugin_utils import relocation_keys
 from ansible_collections.xensec.hardening.plugins.plugin_utils.controls import plain
+from ansible_collections.xensec.hardening.plugins.plugin_utils.hosts import as_text
 
 
 def relocation_nodes(hostvars: Mapping[str, Mapping[str, Any]], hosts: Sequence[str]) -> dict[str, Any]:
     found = plain(relocation_keys.nodes_read(hostvars, hosts))
-    # What a host said must never be taken for a template.
-    return wrap_var({"hosts": list(found), "json": json.dumps(found)})  # type: ignore[no-any-return]
+    return as_text({"hosts": list(found), "json": json.dumps(found)})  # type: ignore[no-any-return]
 
 
 class FilterModule:

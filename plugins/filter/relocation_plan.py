@@ -70,7 +70,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.xensec.hardening.plugins.plugin_utils import relocation
-from ansible_collections.xensec.hardening.plugins.plugin_utils.hosts import looked_up, unpacked
+from ansible_collections.xensec.hardening.plugins.plugin_utils.hosts import as_text, looked_up, unpacked
 
 
 def relocation_plan(
@@ -83,9 +83,10 @@ def relocation_plan(
 ) -> dict[str, Any]:
     try:
         peers = {result["xend_relocation_peer"]: result for result in read}
-        return relocation.relocation_plan(settings, host, facts, looked_up(hostvars, unpacked(nodes)), peers)
+        plan = relocation.relocation_plan(settings, host, facts, looked_up(hostvars, unpacked(nodes)), peers)
     except ValueError as error:
         raise AnsibleFilterError(str(error)) from error
+    return as_text(plan)  # type: ignore[no-any-return]
 
 
 class FilterModule:

@@ -46,15 +46,14 @@ _value:
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ansible.utils.unsafe_proxy import wrap_var
 from ansible_collections.xensec.hardening.plugins.plugin_utils import reachability
+from ansible_collections.xensec.hardening.plugins.plugin_utils.hosts import as_text
 
 
 def relocation_targets(
     hostvars: Mapping[str, Mapping[str, Any]], nodes: Sequence[str], source: str = ""
 ) -> list[dict[str, Any]]:
-    # What a host said must never be taken for a template.
-    return wrap_var(reachability.relocation_targets(hostvars, nodes, source))  # type: ignore[no-any-return]
+    return as_text(reachability.relocation_targets(hostvars, nodes, source))  # type: ignore[no-any-return]
 
 
 class FilterModule:

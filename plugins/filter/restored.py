@@ -42,6 +42,8 @@ _value:
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.xensec.hardening.plugins.plugin_utils.hosts import as_text
+
 # What the roles registered, by role.
 REGISTERED = {
     "dom0_users": ("dom0_users_restored_kernel", "dom0_users_restored_accounts", "dom0_users_restored_login"),
@@ -74,7 +76,8 @@ def restored(hostvars: Mapping[str, Any], hosts: Sequence[str]) -> list[str]:
         lines += [f"{host}: given back: {', '.join(back) or 'nothing, it is as it was'}"]
         lines += [f"{host}: left: {item}" for item in stayed]
     total = f"{changed} hosts given back, {unchanged} as they were before, {left} things left as somebody changed them"
-    return [*lines, total + (f"; not done: {', '.join(missing)}" if missing else "")]
+    lines.append(total + (f"; not done: {', '.join(missing)}" if missing else ""))
+    return as_text(lines)  # type: ignore[no-any-return]
 
 
 class FilterModule:

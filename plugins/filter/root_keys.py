@@ -39,13 +39,12 @@ _value:
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ansible.utils.unsafe_proxy import wrap_var
+from ansible_collections.xensec.hardening.plugins.plugin_utils.hosts import as_text
 
 
 def root_keys(hostvars: Mapping[str, Mapping[str, Any]], nodes: Sequence[str]) -> dict[str, list[str]]:
     read = {node: (hostvars[node].get("dom0_audit_info") or {}).get("root_keys") for node in nodes}
-    # What a host said must never be taken for a template.
-    return wrap_var({node: list(keys["own"]) for node, keys in read.items() if keys})  # type: ignore[no-any-return]
+    return as_text({node: list(keys["own"]) for node, keys in read.items() if keys})  # type: ignore[no-any-return]
 
 
 class FilterModule:

@@ -46,13 +46,15 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.xensec.hardening.plugins.plugin_utils import services
+from ansible_collections.xensec.hardening.plugins.plugin_utils.hosts import as_text
 
 
 def service_policy(settings: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        return services.service_policy(settings, facts)
+        plan = services.service_policy(settings, facts)
     except ValueError as error:
         raise AnsibleFilterError(str(error)) from error
+    return as_text(plan)  # type: ignore[no-any-return]
 
 
 class FilterModule:

@@ -9,9 +9,9 @@ import time
 from typing import Any
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
-from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.xensec.hardening.plugins.plugin_utils.planned import say
+from ansible_collections.xensec.hardening.plugins.plugin_utils.results import ResultsAction
 
 display = Display()
 
@@ -19,7 +19,7 @@ display = Display()
 PROVING = ("ssh", "paramiko", "paramiko_ssh", "libssh")
 
 
-class ConfirmingAction(ActionBase):  # type: ignore[misc]
+class ConfirmingAction(ResultsAction):
     """Runs the module once where nothing differs, else to load, and over a new connection to confirm.
 
     The new connection becomes root as the old one did, so what it takes for that is proven with it.

@@ -1,13 +1,19 @@
 # Copyright (c) 2026 xensec.hardening maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The variables of all hosts, for filters that look at many of them."""
+"""The variables of all hosts, for filters that look at many of them, and what becomes of the hosts' words."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+from ansible import template
+from ansible.utils.unsafe_proxy import wrap_var
+
+# From 2.19 on a text is no template unless it is marked as one.
+MARKS_TEMPLATES = hasattr(template, "trust_as_template")
 
 
 class LookedUp(Mapping[str, Any]):
@@ -53,3 +59,12 @@ def unpacked(nodes: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]:
     """Return the variables by host of what P(xensec.hardening.relocation_nodes#filter) returned."""
     found: dict[str, dict[str, Any]] = json.loads(nodes["json"]) if nodes else {}
     return found
+
+
+def as_text(value: Any) -> Any:
+    """Return a filter's result such that nothing in it is ever taken for a template.
+
+    ansible-core before 2.19 renders again what set_fact keeps of it, unless it has seen that a host's words went in; it does
+    not see that in hostvars, nor where they are names in a dictionary.
+    """
+    return value if MARKS_TEMPLATES else wrap_var(value)

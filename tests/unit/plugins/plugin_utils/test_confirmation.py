@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleConnectionFailure
+from ansible.plugins.action import ActionBase
 from ansible_collections.xensec.hardening.plugins.plugin_utils import confirmation, planned
 
 PENDING = {"changed": True, "pending": True, "confirm_timeout": 20, "diff": ["d"], "accounts": {"a": 1}}
@@ -47,7 +48,7 @@ def clock(monkeypatch):
     now = [0.0]
     monkeypatch.setattr(confirmation.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(confirmation.time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
-    monkeypatch.setattr(confirmation.ActionBase, "run", lambda *arguments: {})
+    monkeypatch.setattr(ActionBase, "run", lambda *arguments: {})
     return now
 
 
