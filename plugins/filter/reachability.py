@@ -25,10 +25,16 @@ options:
     elements: str
     required: true
   nodes:
-    description: The names of the nodes that were tried.
+    description: The names of the nodes that the result is about.
     type: list
     elements: str
     required: true
+  targets:
+    description: >-
+      The names that P(xensec.hardening.relocation_targets#filter) was given; those of O(nodes) where it is left out. A
+      machine that answers otherwise than to what it was asked counts as unreached.
+    type: list
+    elements: str
 """
 
 EXAMPLES = r"""
@@ -53,9 +59,12 @@ from ansible_collections.xensec.hardening.plugins.plugin_utils.hosts import as_t
 
 
 def reachability(
-    hostvars: Mapping[str, Mapping[str, Any]], sources: Sequence[str], nodes: Sequence[str]
+    hostvars: Mapping[str, Mapping[str, Any]],
+    sources: Sequence[str],
+    nodes: Sequence[str],
+    targets: Sequence[str] | None = None,
 ) -> dict[str, Any]:
-    return as_text(utils.reachability(hostvars, sources, nodes))  # type: ignore[no-any-return]
+    return as_text(utils.reachability(hostvars, sources, nodes, targets))  # type: ignore[no-any-return]
 
 
 class FilterModule:

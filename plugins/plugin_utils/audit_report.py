@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 from ansible_collections.xensec.hardening.plugins.plugin_utils.hosts import looked_up
-from ansible_collections.xensec.hardening.plugins.plugin_utils.reachability import paths, was_heard
+from ansible_collections.xensec.hardening.plugins.plugin_utils.reachability import paths, tries
 
 SCHEMA_VERSION = 1
 SEVERITIES = ("critical", "high", "medium", "low")
@@ -70,6 +70,7 @@ def audit_report(
     hostvars = looked_up(hostvars)
     groups = {"node": set(nodes), "gateway": set(gateways), "probe": set(probes)}
     names = list(dict.fromkeys([*nodes, *gateways, *probes, *hosts]))
+    heard = tries(hostvars, names, nodes)
     # A site may ask more of one host than of others; the catalogue is that of the host that happened to write the report.
     own = {name: {item["id"]: item for item in hostvars[name].get("dom0_audit_controls") or []} for name in names}
     of_site = {identifier: item for items in own.values() for identifier, item in items.items()}
@@ -80,6 +81,7 @@ def audit_report(
             name,
             [role for role, members in groups.items() if name in members],
             name in hosts,
+            name in heard,
             hostvars[name],
             {key: key not in of_site or key in own[name] for key in controls},
         )
@@ -92,7 +94,7 @@ def audit_report(
         "hosts": described,
         "controls": list(controls.values()),
     }
-    tried = paths(hostvars, names)
+    tried = paths(hostvars, heard)
     origins: dict[str, set[str]] = {host["name"]: set() for host in described}
     for path in tried:
         origins[path["source"]] |= {path["source_address"]} - {None}
@@ -135,11 +137,10 @@ def read_catalogue(catalogue: Sequence[Mapping[str, Any]]) -> dict[str, dict[str
 
 
 def describe_host(
-    name: str, roles: list[str], asked: bool, variables: Mapping[str, Any], controls: Mapping[str, bool]
+    name: str, roles: list[str], asked: bool, probed: bool, variables: Mapping[str, Any], controls: Mapping[str, bool]
 ) -> dict[str, Any]:
     """What is known of one host. What was asked and gave no answer is unreachable, whatever is known besides."""
     evaluated = variables.get("dom0_audit_results")
-    probed = was_heard(variables)
     # A probe only tries the others; nothing is evaluated on it.
     answered = evaluated is not None or (probed and not {"node", "gateway"} & set(roles))
     info = variables.get("xend_relocation_info") or {}
@@ -277,7 +278,7 @@ def compare(
         return None, previous
     try:
         return drift(previous, report), None
-    except (AttributeError, IndexError, KeyError, TypeError):
+    except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError):
         return None, "The previous report is not as its schema has it."
 
 

@@ -15,6 +15,9 @@ from typing import Any
 from ansible_collections.xensec.hardening.plugins.plugin_utils.controls import plain
 from ansible_collections.xensec.hardening.plugins.plugin_utils.hosts import looked_up
 
+# What M(xensec.hardening.port_probe) finds.
+STATES = ("open", "rejected", "filtered", "unreachable")
+
 
 def relocation_targets(
     hostvars: Mapping[str, Mapping[str, Any]], nodes: Sequence[str], source: str = ""
@@ -50,27 +53,53 @@ def admitted_sources(sources: tuple[str, ...]) -> tuple[frozenset[Any], tuple[An
     return single, tuple(item for item in networks if item.prefixlen < item.max_prefixlen)
 
 
-def was_heard(variables: Mapping[str, Any]) -> bool:
-    """Whether a machine got to try the ports."""
-    return not {"results", "results_json"}.isdisjoint(variables.get("dom0_audit_probe") or {})
+Path = tuple[str, str, int]
 
 
-def answers(variables: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    """What a machine found where it tried the ports, as port_probe returned it in either form."""
+def answers(variables: Mapping[str, Any], asked: Mapping[Path, Path]) -> list[dict[str, Any]] | None:
+    """What a machine found where it tried the ports, as port_probe returned it in either form.
+
+    None where it did not try them, or its answers are not those to what it was asked.
+    """
     probe = variables.get("dom0_audit_probe") or {}
-    found: Sequence[Mapping[str, Any]] = (
-        json.loads(probe["results_json"]) if "results_json" in probe else probe.get("results", [])
-    )
-    return found
+    found: dict[Path, dict[str, Any]] = {}
+    try:
+        results = json.loads(probe["results_json"]) if "results_json" in probe else probe["results"]
+        for result in results:
+            path = asked[result["name"], result["address"], result["port"]]
+            state, source = result["state"], result["source"]
+            if state not in STATES or not (source is None or isinstance(source, str)):
+                return None
+            found[path] = {"state": str(state), "source": source and str(ipaddress.ip_address(source))}
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
+        return None
+    if len(found) < len(asked):
+        return None
+    return [
+        {"name": name, "address": address, "port": port, **found[name, address, port]} for name, address, port in asked
+    ]
 
 
-def paths(hostvars: Mapping[str, Mapping[str, Any]], sources: Sequence[str]) -> list[dict[str, Any]]:
+def tries(
+    hostvars: Mapping[str, Mapping[str, Any]], sources: Sequence[str], nodes: Sequence[str]
+) -> dict[str, list[dict[str, Any]]]:
+    """What each machine that tried the nodes' ports found; one that did not, or says otherwise, is not in it."""
+    targets = [(item["name"], str(item["address"]), int(item["port"])) for item in relocation_targets(hostvars, nodes)]
+    found = {
+        source: answers(hostvars[source], {path: path for path in targets if path[0] != source}) for source in sources
+    }
+    return {source: results for source, results in found.items() if results is not None}
+
+
+def paths(
+    hostvars: Mapping[str, Mapping[str, Any]], tried: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> list[dict[str, Any]]:
     """Each path that was tried, what came of it, and what the plan of the node has it be."""
     found = []
     # Of two hundred nodes there are a quarter of a million paths, and a template's evaluation behind each look at a fact.
     plans: dict[str, dict[str, Any]] = {}
-    for source in sources:
-        for result in answers(hostvars[source]):
+    for source, results in tried.items():
+        for result in results:
             node, address, port, state, own = (result[key] for key in ("name", "address", "port", "state", "source"))
             if node not in plans:
                 plan = hostvars[node]["xend_relocation_plan"]
@@ -93,14 +122,18 @@ def paths(hostvars: Mapping[str, Mapping[str, Any]], sources: Sequence[str]) -> 
 
 
 def reachability(
-    hostvars: Mapping[str, Mapping[str, Any]], sources: Sequence[str], nodes: Sequence[str]
+    hostvars: Mapping[str, Mapping[str, Any]],
+    sources: Sequence[str],
+    nodes: Sequence[str],
+    targets: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """Compare what each machine reached with what the nodes' plans admit."""
     hostvars = looked_up(hostvars)
     cells: dict[tuple[str, str], Counter[str]] = {}
     surprises: list[str] = []
     tally: Counter[str] = Counter()
-    for path in paths(hostvars, sources):
+    tried = tries(hostvars, sources, nodes if targets is None else targets)
+    for path in paths(hostvars, tried):
         cells.setdefault((path["source"], path["node"]), Counter())[path["state"]] += 1
         tally["tried"] += 1
         tally["open" if path["state"] == "open" else "closed"] += 1
@@ -110,7 +143,7 @@ def reachability(
                 f"{path['source']} ({path['source_address'] or 'no address'}) to {path['node']} {path['address']} "
                 f"port {path['port']}: {path['state']}, should be {path['expected']} under {scenario}"
             )
-    silent = [host for host in sources if not was_heard(hostvars[host])]
+    silent = [host for host in sources if host not in tried]
     unread = [node for node in nodes if "xend_relocation_plan" not in hostvars[node]]
     return {
         "tried": tally["tried"],

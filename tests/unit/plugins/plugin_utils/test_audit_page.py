@@ -261,9 +261,11 @@ def test_many_networks_are_drawn_as_one_but_for_those_that_are_not_as_planned() 
         interfaces = hosts[f"node{number}"]["xend_relocation_info"]["interfaces"]
         address = f"10.0.{number}.1"
         interfaces["own0"] = {"ipv4": [{"address": address, "prefix": 24}], "ipv6": []}
-        found = {"name": f"node{number}", "address": address, "port": 8002, "source": "192.0.2.250"}
-        state = "open" if number == 19 else "rejected"
-        hosts["outsider"]["dom0_audit_probe"]["results"].append({**found, "state": state})
+        for name, variables in hosts.items():
+            for port in (8002, 8003) if name != f"node{number}" and "dom0_audit_probe" in variables else ():
+                state = "open" if (name, number, port) == ("outsider", 19, 8002) else "rejected"
+                found = {"name": f"node{number}", "address": address, "port": port, "source": "192.0.2.250"}
+                variables["dom0_audit_probe"]["results"].append({**found, "state": state})
     drawing = audit_map.draw_map(sample.report(hosts))
     networks = [band["networks"] for band in drawing["bands"]]
     assert len(networks) == audit_map.MOST_NETWORKS + 1

@@ -91,6 +91,15 @@ def test_the_state_of_a_node(results: bool, probe: bool, asked: bool, state: str
     assert sum(report["summary"]["hosts"].values()) == 4
 
 
+@pytest.mark.parametrize("port", ["x", float("inf"), [1], None])
+def test_a_previous_report_that_somebody_wrote_ends_no_later_one(port: Any) -> None:
+    hosts = sample.cluster(2)
+    before = made(hosts)
+    before["ports"][0]["port"] = port
+    report = made(hosts, previous=before)
+    assert (report["drift"], report["drift_problem"]) == (None, "The previous report is not as its schema has it.")
+
+
 def test_a_probe_that_tried_was_reached_and_one_that_did_not_was_not() -> None:
     hosts = sample.cluster(2)
     assert host(made(hosts), "outsider")["state"] == "reached"

@@ -203,6 +203,60 @@ def test_a_machine_that_did_not_answer_is_said_to_be_unreached(result: dict[str,
     )
 
 
+RESULT = '{"name": "node1", "address": "192.0.2.1", "port": 8002, "state": "open", "source": "192.0.2.50"}'
+FORGED = [
+    "[",
+    "[" * 100_000,
+    "5",
+    "{}",
+    "[]",
+    "[5]",
+    f"[{RESULT}]",
+    *(
+        RESULT.replace(before, after)
+        for before, after in [
+            ('"node1"', '"nobody"'),
+            ('"node1"', '"outsider"'),
+            ('"node1"', '["node1"]'),
+            ('"192.0.2.1"', '"192.0.2.77"'),
+            ("8002", "1"),
+            ("8002", '"x"'),
+            ("8002", "Infinity"),
+            ("8002", "[8002]"),
+            ('"open"', '"x"'),
+            ('"open"', '["open"]'),
+            ('"192.0.2.50"', '"x"'),
+            ('"192.0.2.50"', "5"),
+            (', "source": "192.0.2.50"', ""),
+        ]
+    ),
+]
+
+
+@pytest.mark.parametrize("forged", FORGED, ids=lambda text: text[:100])
+def test_answers_that_are_none_to_what_was_asked_are_as_good_as_no_answer(forged: str) -> None:
+    hosts = probed()
+    honest = [json.dumps(result) for result in hosts["outsider"]["dom0_audit_probe"]["results"]]
+    if forged.startswith("{"):
+        (place,) = [index for index, text in enumerate(honest) if '"192.0.2.1", "port": 8002' in text]
+        forged = f"[{', '.join([*honest[:place], forged, *honest[place + 1 :]])}]"
+    hosts["outsider"]["dom0_audit_probe"] = {"results_json": forged}
+    found = reachability(hosts, ["node1", "node2", "outsider"], NODES)
+    assert (found["unreached"], found["tried"], found["surprises"]) == (["outsider"], 12, [])
+
+
+def test_the_same_answer_in_its_true_form_counts() -> None:
+    hosts = probed()
+    result_of(hosts, "outsider", "192.0.2.1", 8002).update(json.loads(RESULT))
+    found = reachability(hosts, ["node1", "node2", "outsider"], NODES)
+    assert (found["unreached"], found["tried"], len(found["surprises"])) == ([], 24, 1)
+
+
+def test_nodes_that_are_asked_for_may_be_fewer_than_were_tried() -> None:
+    found = reachability(probed(), ["node1", "outsider"], ["node1"], NODES)
+    assert (found["unreached"], found["tried"]) == ([], 18)
+
+
 def test_a_node_that_could_not_be_read_is_said_to_be_unreached() -> None:
     hosts = cluster()
     hosts["node2"] = {}

@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.xensec.hardening.plugins.plugin_utils.reading import DEFAULT, MOST_SECONDS, recall
+from ansible_collections.xensec.hardening.plugins.plugin_utils.reading import DEFAULT, MOST_SECONDS, misfits, recall
 
 ROOT = Path(__file__).resolve().parents[4]
 NOW = 1_800_000_000.0
@@ -47,6 +48,52 @@ def test_roots_keys_come_with_relocation():
 def test_an_audit_is_taken_whole_with_what_could_not_be_read():
     assert recall(KNOWN, ["audit"], [], NOW) == KNOWN
     assert recall({key: value for key, value in KNOWN.items() if key != "audit"}, ["audit"], [], NOW) is None
+
+
+def test_what_else_is_known_is_no_fact():
+    known = {**KNOWN, "add_host": {"host_name": "xen1"}, "ansible_facts": {"a": 1}, "changed": True}
+    assert recall(known, ["audit"], [], NOW) == KNOWN
+
+
+@pytest.mark.parametrize("name", ["node", "gateway"])
+def test_what_a_host_answers_fits(name):
+    answer = json.loads((Path(__file__).parent / f"recorded/{name}.json").read_text())
+    assert misfits(answer) == []
+    assert misfits(dict.fromkeys(answer)) == []
+
+
+FORGED = [
+    ("platform", {"id": None, "like": {"debian": 1}, "name": ""}),
+    ("toolstack", {"detected": {"xl": 1}, "evidence": [], "libvirt": False}),
+    ("toolstack", {"detected": "xl", "evidence": [5], "libvirt": False}),
+    ("interfaces", []),
+    ("interfaces", {"x": {"ipv4": []}}),
+    ("interfaces", "x"),
+    ("control", {"address": "192.0.2.1", "port": "22"}),
+    ("firewall_managers", {"ufw": 1}),
+    ("relocation", {"installed": True, "generations": {"x": {}}, "accepts": [], "pins": []}),
+    ("relocation", {"installed": True, "generations": {"1": {}}, "accepts": [], "pins": []}),
+    ("root_keys", {"own": 5, "admitted": []}),
+    ("root_keys", {"own": [], "admitted": [{"key": "a"}]}),
+    ("perimeter", {"spoofed": {"packets": True, "bytes": 1}}),
+    ("accounts", {"users": {"root": []}}),
+    ("listeners", [{"port": 22}]),
+    ("unread", "x"),
+]
+
+
+@pytest.mark.parametrize(("fact", "said"), FORGED)
+def test_what_no_host_answers_does_not_fit(fact, said):
+    answer = json.loads((Path(__file__).parent / "recorded/node.json").read_text())
+    assert misfits({**answer, fact: said}) == [fact]
+
+
+@pytest.mark.parametrize("said", [("x", 24), ("192.0.2.1", 33), ("192.0.2.1", -1), ("192.0.2.1", True), ("1 }", 24)])
+def test_an_address_that_is_none_does_not_fit(said):
+    answer = json.loads((Path(__file__).parent / "recorded/node.json").read_text())
+    name = next(iter(answer["interfaces"]))
+    answer["interfaces"][name]["ipv4"] = [dict(zip(("address", "prefix"), said, strict=True))]
+    assert misfits(answer) == ["interfaces"]
 
 
 @pytest.mark.parametrize("lacking", ["interfaces", "control"])
