@@ -67,7 +67,9 @@ FORMS: dict[str, Any] = {
             "default_route": bool,
             "routes": ([str], None),
             "rp_filter": int,
-        }
+        },
+        # IFNAMSIZ, and what dev_valid_name() of Linux refuses (net/core/dev.c); no quote, as names get into rules.
+        r"[^\s/\"]{1,15}",
     ),
     "listeners": [{"address": str, "port": int, "socket": str, "pid": (int, None), "process": (str, None)}],
     "control": ({"address": str, "port": int}, None),

@@ -62,6 +62,16 @@ def test_what_a_host_answers_fits(name):
     assert misfits(dict.fromkeys(answer)) == []
 
 
+INTERFACE = {
+    **{"ipv4": [], "ipv6": [], "routes": [], "bridge": None, "rp_filter": 0},
+    **dict.fromkeys(("up", "guests", "default_route"), False),
+}
+
+
+def test_an_interface_fits() -> None:
+    assert misfits({"interfaces": {"eth0.5": INTERFACE}}) == []
+
+
 FORGED = [
     ("platform", {"id": None, "like": {"debian": 1}, "name": ""}),
     ("toolstack", {"detected": {"xl": 1}, "evidence": [], "libvirt": False}),
@@ -69,6 +79,8 @@ FORGED = [
     ("interfaces", []),
     ("interfaces", {"x": {"ipv4": []}}),
     ("interfaces", "x"),
+    ("interfaces", {"{{lookup('pipe','id')}}": INTERFACE}),
+    ("interfaces", {'" accept': INTERFACE}),
     ("control", {"address": "192.0.2.1", "port": "22"}),
     ("firewall_managers", {"ufw": 1}),
     ("relocation", {"installed": True, "generations": {"x": {}}, "accepts": [], "pins": []}),
