@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible.utils.display import Display
+from ansible_collections.xensec.hardening.plugins.plugin_utils.audit_report import visible
 
 display = Display()
 
@@ -16,5 +17,5 @@ def say(arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str
     """Say the warnings, each with the host that it is about. Return the arguments without them."""
     host = (task_vars or {}).get("inventory_hostname", "")
     for warning in arguments.get("warnings") or []:
-        display.warning(f"{host}: {warning}")
+        display.warning(visible(f"{host}: {warning}"))
     return {key: value for key, value in arguments.items() if key != "warnings"}

@@ -60,11 +60,11 @@ def run(*answers: Any, **more: Any) -> tuple[dict[str, Any], Action]:
 def test_what_the_plan_warns_of_is_said_before_anything_is_changed(monkeypatch):
     said: list[str] = []
     action = Action([RuntimeError("changed")])
-    action._task.args["warnings"] = ["nobody knows"]
+    action._task.args["warnings"] = ["nobody knows \x1b]0;"]
     monkeypatch.setattr(planned.display, "warning", said.append)
     with pytest.raises(RuntimeError, match="changed"):
         action.run(task_vars={"inventory_hostname": "node1"})
-    assert said == ["node1: nobody knows"]
+    assert said == ["node1: nobody knows \\u001b]0;"]
     assert "warnings" not in action.sent
 
 
