@@ -162,6 +162,17 @@ def check_peers(peers: Mapping[str, str], networks: tuple[str, ...]) -> None:
             )
 
 
+def shared_addresses(peers: Mapping[str, str]) -> list[str]:
+    """Warnings about peers of which one may pass for the other."""
+    found = {address: [peer for peer in peers if peers[peer] == address] for address in peers.values()}
+    return [
+        f"{' and '.join(named)} have the same relocation address {address}: unless they are one machine, no guest moves "
+        "to or from there over ssh until one of them is corrected"
+        for address, named in found.items()
+        if len(named) > 1
+    ]
+
+
 def choose_toolstack(name: str, wanted: str, found: Mapping[str, Any]) -> str:
     toolstack = str(found["detected"]) if wanted == "auto" else wanted
     if toolstack in ("xend", "xl"):
@@ -210,6 +221,7 @@ def relocation_plan(
         plan["interface"], plan["address"] = find_address(name, settings, facts["interfaces"])
         own = facts["interfaces"][plan["interface"]]
         plan["peers"] = resolve_peers(name, plan["address"], settings, hostvars, read or {})
+        plan["warnings"] += shared_addresses(plan["peers"])
         connected = tuple(
             str(ipaddress.ip_interface(f"{item['address']}/{item['prefix']}").network)
             for item in own["ipv4"]

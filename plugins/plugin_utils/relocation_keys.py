@@ -146,17 +146,26 @@ def exchange(
         keys is not None and keys["client"] in node.get("accepts", []) and keys["host"] in node.get("pins", [])
         for node in nodes.values()
     ]
+    held = {peer: (public(node, "client"), public(node, "host")) for peer, node in nodes.items()}
     peers = [
         {
             "name": peer,
             # A short name that two nodes share is neither's.
             "names": [name for name in called[peer] if tally[name] == 1],
             "address": address,
-            "keys": public(nodes[peer], "client"),
-            "host_keys": public(nodes[peer], "host"),
+            "keys": held[peer][0],
+            "host_keys": held[peer][1],
         }
         for peer, address in plan["peers"].items()
     ]
+    # Known by the same address, one could pass for the other.
+    for peer in peers:
+        if any(
+            (peer["keys"], peer["host_keys"]) != held[other]
+            for other in held
+            if plan["peers"][other] == peer["address"]
+        ):
+            peer.update(keys=[], host_keys=[])
     current = {key for peer in peers for key in [*peer["keys"], *peer["host_keys"]]}
     stale = bool({*own.get("accepts", []), *own.get("pins", [])} - current)
     return {

@@ -116,6 +116,12 @@ def test_an_address_that_a_peer_makes_up_gets_into_nobodys_rules(cluster: Cluste
         cluster.plan(**TUNNEL, toolstack=toolstack)
 
 
+def test_peers_with_one_address_are_warned_of(cluster: Cluster) -> None:
+    cluster.interfaces("node3")["front0"]["ipv4"] = cluster.interfaces("node2")["front0"]["ipv4"]
+    (warning,) = cluster.plan(**SUBNET)["warnings"]
+    assert warning.startswith("node2 and node3 have the same relocation address 192.0.2.12: ")
+
+
 # The scenarios, whole.
 
 CHAIN = "-A XENSEC_RELOCATION "

@@ -175,6 +175,19 @@ def test_a_peer_has_every_name_of_the_inventory(cluster: Cluster) -> None:
     }
 
 
+def test_peers_that_could_pass_for_each_other_are_let_in_by_no_key(cluster: Cluster) -> None:
+    plan = cluster.plan("node1")
+    plan["peers"] = dict.fromkeys(plan["peers"], "192.0.2.12")
+    found = relocation_keys(cluster.hostvars, "node1", plan)
+    assert [(peer["keys"], peer["host_keys"]) for peer in found["peers"]] == [([], []), ([], [])]
+    # What was let in before goes.
+    assert found["stale"]
+    # One machine under two names is none to mistake for another.
+    cluster.hostvars["node3.example"] = cluster.hostvars["node2"]
+    found = relocation_keys(cluster.hostvars, "node1", plan)
+    assert [peer["keys"] for peer in found["peers"]] == [["c node2 1"], ["c node2 1"]]
+
+
 def test_a_short_name_that_two_nodes_share_is_neithers(cluster: Cluster) -> None:
     plan = {
         "peers": {"a.east": "192.0.2.1", "a.west": "192.0.2.2", "192.0.2.77": "192.0.2.77"},
