@@ -76,7 +76,7 @@ FORMS: dict[str, Any] = {
     "firewall_managers": [str],
     "relocation": {
         "installed": bool,
-        "generations": Each({"client": str, "host": str}, "[0-9]{1,9}"),
+        "generations": Each({"client": str, "host": str}, "[0-9]{1,18}"),
         "accepts": [str],
         "pins": [str],
     },
