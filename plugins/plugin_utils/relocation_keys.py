@@ -146,26 +146,22 @@ def exchange(
         keys is not None and keys["client"] in node.get("accepts", []) and keys["host"] in node.get("pins", [])
         for node in nodes.values()
     ]
-    held = {peer: (public(node, "client"), public(node, "host")) for peer, node in nodes.items()}
+    held = {peer: (tuple(public(node, "client")), tuple(public(node, "host"))) for peer, node in nodes.items()}
+    # Known by the same address, one could pass for the other.
+    claims: dict[str, set[Any]] = {}
+    for peer, address in plan["peers"].items():
+        claims.setdefault(address, set()).update([held[peer]] if any(held[peer]) else [])
     peers = [
         {
             "name": peer,
             # A short name that two nodes share is neither's.
             "names": [name for name in called[peer] if tally[name] == 1],
             "address": address,
-            "keys": held[peer][0],
-            "host_keys": held[peer][1],
+            "keys": [*held[peer][0]] if len(claims[address]) < 2 else [],
+            "host_keys": [*held[peer][1]] if len(claims[address]) < 2 else [],
         }
         for peer, address in plan["peers"].items()
     ]
-    # Known by the same address, one could pass for the other.
-    for peer in peers:
-        if any(
-            (peer["keys"], peer["host_keys"]) != held[other]
-            for other in held
-            if plan["peers"][other] == peer["address"]
-        ):
-            peer.update(keys=[], host_keys=[])
     current = {key for peer in peers for key in [*peer["keys"], *peer["host_keys"]]}
     stale = bool({*own.get("accepts", []), *own.get("pins", [])} - current)
     return {

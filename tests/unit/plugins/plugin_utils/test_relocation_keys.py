@@ -186,6 +186,10 @@ def test_peers_that_could_pass_for_each_other_are_let_in_by_no_key(cluster: Clus
     cluster.hostvars["node3.example"] = cluster.hostvars["node2"]
     found = relocation_keys(cluster.hostvars, "node1", plan)
     assert [peer["keys"] for peer in found["peers"]] == [["c node2 1"], ["c node2 1"]]
+    # Nor is one that has no keys.
+    cluster.hostvars["node3.example"] = {}
+    found = relocation_keys(cluster.hostvars, "node1", plan)
+    assert [peer["keys"] for peer in found["peers"]] == [["c node2 1"], []]
 
 
 def test_a_short_name_that_two_nodes_share_is_neithers(cluster: Cluster) -> None:
