@@ -164,11 +164,10 @@ def check_peers(peers: Mapping[str, str], networks: tuple[str, ...]) -> None:
 
 def shared_addresses(peers: Mapping[str, str]) -> list[str]:
     """Warnings about peers of which one may pass for the other."""
-    found = {address: [peer for peer in peers if peers[peer] == address] for address in peers.values()}
     return [
         f"{' and '.join(named)} have the same relocation address {address}: unless they are one machine, no guest moves "
         "to or from there over ssh until one of them is corrected"
-        for address, named in found.items()
+        for address, named in relocation_keys.by_address(peers).items()
         if len(named) > 1
     ]
 

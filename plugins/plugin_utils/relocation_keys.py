@@ -115,6 +115,14 @@ def names(peer: str, address: str, hostvars: Mapping[str, Mapping[str, Any]]) ->
     return [*dict.fromkeys([*found, address])]
 
 
+def by_address(peers: Mapping[str, str]) -> dict[str, list[str]]:
+    """The peers by the relocation address that they say they have."""
+    found: dict[str, list[str]] = {}
+    for peer, address in peers.items():
+        found.setdefault(address, []).append(peer)
+    return found
+
+
 def exchange(
     hostvars: Mapping[str, Mapping[str, Any]],
     host: str,
@@ -148,9 +156,10 @@ def exchange(
     ]
     held = {peer: (tuple(public(node, "client")), tuple(public(node, "host"))) for peer, node in nodes.items()}
     # Known by the same address, one could pass for the other.
-    claims: dict[str, set[Any]] = {}
-    for peer, address in plan["peers"].items():
-        claims.setdefault(address, set()).update([held[peer]] if any(held[peer]) else [])
+    claims = {
+        address: {held[peer] for peer in named if any(held[peer])}
+        for address, named in by_address(plan["peers"]).items()
+    }
     peers = [
         {
             "name": peer,
