@@ -12,8 +12,6 @@ from typing import Any, NamedTuple
 
 # What M(xensec.hardening.dom0_info) reads where nobody says what.
 DEFAULT = ("toolstack", "interfaces", "listeners", "control", "firewall_managers", "relocation")
-# All that it says.
-FACTS = ("platform", *DEFAULT, "root_keys", "perimeter", "accounts", "audit", "unread")
 # After so many seconds a reading is too old, whoever vouches for it.
 MOST_SECONDS = 600
 
@@ -32,7 +30,7 @@ def recall(
     if "audit" in wanted:
         if "audit" not in known:
             return None
-        return taken(known, [name for name in FACTS if name in known])
+        return taken(known, [name for name in (*FORMS, "audit") if name in known])
     names = ["platform", *wanted, *(["root_keys"] if "relocation" in wanted else [])]
     # A fact is null where it could not be read: then the host says why, or fails.
     if any(known.get(name) is None for name in names):
