@@ -57,16 +57,18 @@ def admitted_sources(sources: tuple[str, ...]) -> tuple[frozenset[Any], tuple[An
     return single, tuple(item for item in networks if item.prefixlen < item.max_prefixlen)
 
 
+# The node that was tried, an address and a port of it; what came of that, and the address that it was tried from.
 Path = tuple[str, str, int]
+Answer = tuple[str, str | None]
 
 
-def answers(variables: Mapping[str, Any], asked: Mapping[Path, Path]) -> list[dict[str, Any]] | None:
+def answers(variables: Mapping[str, Any], asked: Mapping[Path, Path]) -> dict[Path, Answer] | None:
     """What a machine found where it tried the ports, as port_probe returned it in either form.
 
     None where it did not try them, or its answers are not those to what it was asked.
     """
     probe = variables.get("dom0_audit_probe") or {}
-    found: dict[Path, dict[str, Any]] = {}
+    found: dict[Path, Answer] = {}
     try:
         results = json.loads(probe["results_json"]) if "results_json" in probe else probe["results"]
         for result in results:
@@ -74,19 +76,15 @@ def answers(variables: Mapping[str, Any], asked: Mapping[Path, Path]) -> list[di
             state, source = result["state"], result["source"]
             if state not in STATES or not (source is None or isinstance(source, str)):
                 return None
-            found[path] = {"state": str(state), "source": source and str(address_of(source))}
+            found[path] = str(state), source and str(address_of(source))
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
         return None
-    if len(found) < len(asked):
-        return None
-    return [
-        {"name": name, "address": address, "port": port, **found[name, address, port]} for name, address, port in asked
-    ]
+    return found if len(found) == len(asked) else None
 
 
 def tries(
     hostvars: Mapping[str, Mapping[str, Any]], sources: Sequence[str], nodes: Sequence[str]
-) -> dict[str, list[dict[str, Any]]]:
+) -> dict[str, dict[Path, Answer]]:
     """What each machine that tried the nodes' ports found; one that did not, or says otherwise, is not in it."""
     targets = [(item["name"], str(item["address"]), int(item["port"])) for item in relocation_targets(hostvars, nodes)]
     found = {
@@ -96,15 +94,14 @@ def tries(
 
 
 def paths(
-    hostvars: Mapping[str, Mapping[str, Any]], tried: Mapping[str, Sequence[Mapping[str, Any]]]
+    hostvars: Mapping[str, Mapping[str, Any]], tried: Mapping[str, Mapping[Path, Answer]]
 ) -> list[dict[str, Any]]:
     """Each path that was tried, what came of it, and what the plan of the node has it be."""
     found = []
     # Of two hundred nodes there are a quarter of a million paths, and a template's evaluation behind each look at a fact.
     plans: dict[str, dict[str, Any]] = {}
     for source, results in tried.items():
-        for result in results:
-            node, address, port, state, own = (result[key] for key in ("name", "address", "port", "state", "source"))
+        for (node, address, port), (state, own) in results.items():
             if node not in plans:
                 plan = hostvars[node]["xend_relocation_plan"]
                 plans[node] = {key: plain(plan[key]) for key in ("address", "ports", "sources", "peers")}
